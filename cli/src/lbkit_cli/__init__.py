@@ -1,0 +1,1 @@
+"""The command line `lbkit`: Typer and Rich live here, and nowhere below."""

@@ -1,0 +1,1 @@
+"""The check `c-echo`. This file imports nothing: `lbkit-probe` loads it."""

@@ -1,0 +1,171 @@
+"""The verification itself: associate, echo, release (PS3.4 annex A, PS3.7 section 9.1.5, PS3.8 sections 7 and 9.2).
+
+The verdict is fixed at the C-ECHO-RSP; whatever the release brings is a note beside it. Loaded by `lbkit-probe`, so what
+to say about failures stands in `words`, which is imported when there is one.
+"""
+
+from lbkit.checks.conversation import Lost, Outcome, down, up
+from lbkit_dicom_echo import pdu
+from lbkit_dicom_echo.pdu import Malformed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from lbkit.checks.conversation import Protocol
+
+    Reading = Generator[tuple[str, bytes], bytes, tuple[int, bytes]]
+
+SUCCESS = 0x0000
+
+
+def ae_title(value: str) -> str:
+    """An AE title as PS3.5 section 6.2 allows it (at most 16 bytes; spaces at both ends do not count). Raises ValueError."""
+    title = value.strip(" ")
+    if not title:
+        raise ValueError("an AE title has at least one character that is not a space")
+    if len(title) > 16:
+        raise ValueError(f"{title!r} has {len(title)} characters; an AE title has at most 16")
+    if not title.isascii() or not title.isprintable() or "\\" in title:
+        raise ValueError(f"{title!r}: an AE title has only printable ASCII, and no backslash")
+    return title
+
+
+def status_code(value: str) -> int:
+    """A status as it is written: `0122H`, `0122`, `0x0122`. Raises ValueError."""
+    digits = value.strip().removeprefix("0x").rstrip("hH")
+    if len(digits) != 4 or not digits.isalnum():
+        raise ValueError(f"{value!r} is no status; write four hexadecimal digits such as 0122H")
+    return int(digits, 16)
+
+
+class Terms:
+    """What one verification is run with; prepared once, used for any number of targets."""
+
+    __slots__ = ("accepted", "associate_rq", "busy_is_up", "called", "calling")
+
+    def __init__(
+        self, calling: str, called: str, accept_status: tuple[int, ...] = (), busy_is_up: bool = False
+    ) -> None:
+        self.calling = calling
+        self.called = called
+        self.associate_rq = pdu.associate_rq(calling, called)
+        self.accepted = frozenset((SUCCESS, *accept_status))
+        self.busy_is_up = busy_is_up
+
+
+class _Verdict(Exception):  # noqa: N818 - it carries an outcome out of the steps
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+def verification(terms: Terms) -> "Protocol":
+    """One C-ECHO: the protocol that the drivers run."""
+    reader = pdu.Reader()
+    try:
+        accepted = yield from _associate(reader, terms)
+        status, comment = yield from _echo(reader, accepted)
+    except _Verdict as verdict:
+        return verdict.outcome
+    except Malformed as e:
+        from lbkit_dicom_echo import words
+
+        return words.malformed(e)
+    except Lost as lost:
+        from lbkit_dicom_echo import words
+
+        return words.lost(lost, reader.pending)
+    details: dict[str, Any] = {"status": f"{status:04X}H"}
+    if accepted.version:
+        details["implementation_version"] = accepted.version
+    if accepted.class_uid:
+        details["implementation_class_uid"] = accepted.class_uid
+    details["max_pdu"] = accepted.max_pdu
+    if status == SUCCESS:
+        outcome = up("answers C-ECHO with Success", "echo", details)
+    else:
+        from lbkit_dicom_echo import words
+
+        outcome = words.echo_status(status, comment, status in terms.accepted, details)
+    ending, note = yield from _release(reader)
+    outcome.last_words = ending
+    if note:
+        details["notes"] = [note]
+    return outcome
+
+
+def _read(reader: pdu.Reader, step: str, data: bytes) -> "Reading":
+    """Send `data`, then read until a whole PDU is there."""
+    while True:
+        received = yield step, data
+        if not received:
+            raise Lost("closed", "the remote closed the connection")
+        reader.feed(received)
+        found = reader.take()
+        if found is not None:
+            return found
+        data = b""
+
+
+def _associate(reader: pdu.Reader, terms: Terms) -> "Generator[tuple[str, bytes], bytes, pdu.Accepted]":
+    kind, body = yield from _read(reader, "associate", terms.associate_rq)
+    if kind == pdu.ASSOCIATE_AC:
+        accepted = pdu.associate_ac(body)
+        if accepted.result == 0:
+            return accepted
+    from lbkit_dicom_echo import words
+
+    if kind == pdu.ASSOCIATE_AC:
+        raise _Verdict(words.context_rejected(accepted.result))
+    if kind == pdu.ASSOCIATE_RJ:
+        raise _Verdict(words.rejected(body[1], body[2], body[3], terms))
+    raise _Verdict(words.unexpected(kind, body, "associate"))
+
+
+def _echo(reader: pdu.Reader, accepted: pdu.Accepted) -> "Generator[tuple[str, bytes], bytes, tuple[int, str]]":
+    most = accepted.max_pdu
+    request = pdu.ECHO_RQ_PDU if not most or most >= len(pdu.ECHO_RQ_PDU) else pdu.echo_rq(most)
+    if reader.pending:  # nothing may come between the acceptance and our request but an abort or a release
+        found = reader.take()
+        if found is not None:
+            from lbkit_dicom_echo import words
+
+            raise _Verdict(words.unexpected(*found, "echo"))
+    command = pdu.Command()
+    kind, body = yield from _read(reader, "echo", request)
+    while True:
+        if kind != pdu.P_DATA:
+            from lbkit_dicom_echo import words
+
+            raise _Verdict(words.unexpected(kind, body, "echo"))
+        whole = command.add(body)
+        if whole is not None:
+            return pdu.echo_status(whole)
+        found = reader.take()
+        kind, body = found if found is not None else (yield from _read(reader, "echo", b""))
+
+
+def _release(reader: pdu.Reader) -> "Generator[tuple[str, bytes], bytes, tuple[bytes, str]]":
+    """End the association; (last words, what was odd about it). A collision is answered as PS3.8 9.2 AR-8 and AR-9."""
+    asked = False
+    try:
+        found = reader.take()
+        if found is not None:
+            asked = found[0] == pdu.RELEASE_RQ
+        else:
+            found = yield from _read(reader, "release", pdu.RELEASE_RQ_PDU)
+            if found[0] == pdu.RELEASE_RQ:
+                found = yield from _read(reader, "release", pdu.RELEASE_RP_PDU)
+    except Malformed as e:
+        return pdu.ABORT_PDU, f"after the response: {e}"
+    except Lost as lost:
+        last_words = pdu.ABORT_PDU if lost.reason == "timed-out" else b""
+        return last_words, f"{lost.message} instead of answering the release"
+    if asked:
+        return pdu.RELEASE_RP_PDU, "the remote asked for the release together with its response"
+    if found[0] == pdu.RELEASE_RP:
+        return b"", ""
+    from lbkit_dicom_echo import words
+
+    return words.odd_release(*found)

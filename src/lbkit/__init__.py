@@ -1,0 +1,46 @@
+"""lbkit: check and operate the load balancers in front of a hospital's systems. The public names, imported when first used.
+
+from lbkit import check
+
+result = check("c-echo", "192.32.40.210", timeout=2)
+print(result.line())
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lbkit.checks.facade import acheck as acheck, check as check, check_many as check_many
+    from lbkit.checks.registry import Registry as Registry
+    from lbkit.checks.result import Result as Result
+    from lbkit.checks.target import Target as Target
+    from lbkit.errors import (
+        CannotRun as CannotRun,
+        LbkitError as LbkitError,
+        Misuse as Misuse,
+        PluginBroken as PluginBroken,
+        UnknownCheck as UnknownCheck,
+    )
+
+_HOME = {
+    "CannotRun": "lbkit.errors",
+    "LbkitError": "lbkit.errors",
+    "Misuse": "lbkit.errors",
+    "PluginBroken": "lbkit.errors",
+    "Registry": "lbkit.checks.registry",
+    "Result": "lbkit.checks.result",
+    "Target": "lbkit.checks.target",
+    "UnknownCheck": "lbkit.errors",
+    "acheck": "lbkit.checks.facade",
+    "check": "lbkit.checks.facade",
+    "check_many": "lbkit.checks.facade",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605 - the table above is the one place that names them
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lbkit' has no attribute {name!r}")
+    return getattr(__import__(_HOME[name], fromlist=[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

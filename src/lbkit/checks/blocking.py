@@ -1,0 +1,203 @@
+"""The driver for one check at a time: `lbkit-probe`, `lbkit check` with one target, `lbkit.check`. C modules only.
+
+One absolute deadline stands over name lookup, connect, TLS and protocol, however slowly the remote drips.
+"""
+
+import _socket
+from time import monotonic
+
+from lbkit.checks.conversation import Conversation, Lost, Outcome
+from lbkit.checks.names import NameFailed, literal, look_up_aside
+from lbkit.errors import CannotRun
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from lbkit.checks.conversation import Protocol, Talk
+    from lbkit.checks.names import Address
+
+    Tls: TypeAlias = Callable[[Conversation, str], Talk]  # wraps a conversation for a host name
+
+READ_SIZE = 65536
+# Without it every answer that comes in two writes waits 40 ms for our delayed ACK (docs/performance.md). Linux only.
+QUICKACK = getattr(_socket, "TCP_QUICKACK", None)
+
+
+class Run:
+    """What one run found: the outcome, seconds for each step and altogether, the address that was spoken to."""
+
+    __slots__ = ("address", "duration", "outcome", "steps")
+
+    def __init__(self, outcome: Outcome, steps: dict[str, float], duration: float, address: str) -> None:
+        self.outcome = outcome
+        self.steps = steps
+        self.duration = duration
+        self.address = address
+
+
+def run(host: str, port: int, timeout: float, protocol: "Protocol", tls: "Tls | None" = None) -> Run:
+    """Run one protocol against `host`:`port` within `timeout` seconds.
+
+    Raises CannotRun when this machine, not the remote, is in the way.
+    """
+    start = monotonic()
+    deadline = start + timeout
+    steps: dict[str, float] = {}
+    address = ""
+    try:
+        addresses = _addresses(host, port, deadline, timeout, steps)
+        sock, address = _connected(addresses, host, port, deadline, timeout, steps)
+        conversation = Conversation(protocol)
+        talk = conversation if tls is None else tls(conversation, host)
+        outcome = _converse(sock, talk, deadline, timeout)
+        steps.update(talk.steps)
+    except _Ended as ended:
+        protocol.close()
+        outcome = ended.outcome
+    return Run(outcome, steps, monotonic() - start, address)
+
+
+class _Ended(Exception):
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+def _addresses(host: str, port: int, deadline: float, timeout: float, steps: dict[str, float]) -> "list[Address]":
+    known = literal(host, port)
+    if known is not None:
+        return [known]
+    from _thread import allocate_lock
+
+    start = monotonic()
+    answer: list[list[Address] | NameFailed] = []
+    answered = allocate_lock()
+    answered.acquire()
+
+    def done(found: "list[Address] | NameFailed") -> None:
+        answer.append(found)
+        answered.release()
+
+    look_up_aside(host, port, done)
+    in_time = answered.acquire(timeout=max(deadline - monotonic(), 0))
+    steps["dns"] = monotonic() - start
+    from lbkit.checks import words
+
+    if not in_time:
+        raise _Ended(words.timed_out_at_dns(host, timeout))
+    if isinstance(answer[0], NameFailed):
+        raise _Ended(words.name_failed(host, answer[0].known_absent))
+    return answer[0]
+
+
+def _connected(
+    addresses: "list[Address]", host: str, port: int, deadline: float, timeout: float, steps: dict[str, float]
+) -> "tuple[_socket.socket, str]":
+    """Try one address after the other, each with its share of the time that is left."""
+    start = monotonic()
+    left = len(addresses)
+    failure: OSError | None = None
+    for family, address in addresses:
+        try:
+            sock = _open(family)
+            now = monotonic()
+            sock.settimeout(max((deadline - now) / left, 0.001))
+            sock.connect(address)
+        except OSError as e:
+            failure = e
+            left -= 1
+            continue
+        steps["connect"] = monotonic() - start
+        return sock, address[0]
+    steps["connect"] = monotonic() - start
+    assert failure is not None
+    raise _Ended(connect_outcome(failure, host, port, timeout))
+
+
+def _open(family: int) -> "_socket.socket":
+    try:
+        sock = _socket.socket(family, _socket.SOCK_STREAM)
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+    except OSError as e:
+        raise CannotRun(f"a socket can't be opened: {e.strerror}. See `ulimit -n`.") from e
+    return sock
+
+
+def connect_outcome(failure: OSError, host: str, port: int, timeout: float) -> Outcome:
+    """The verdict on a connect that failed. Raises CannotRun where it speaks of this machine."""
+    from lbkit.checks import words
+
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if isinstance(failure, TimeoutError) and failure.errno is None:
+        return words.timed_out_at_connect(where, timeout)
+    outcome = words.connect_failed(failure.errno or 0, failure.strerror or "", where, timeout)
+    if outcome is None:
+        raise CannotRun(f"{where} can't be tried from this machine: {failure.strerror}.") from failure
+    return outcome
+
+
+def _converse(sock: "_socket.socket", talk: "Talk", deadline: float, timeout: float) -> Outcome:
+    try:
+        to_send = talk.begin(monotonic())
+        broken: OSError | None = None
+        while to_send is not None:
+            if to_send and broken is None:
+                broken = _send(sock, to_send, deadline)
+            try:
+                sock.settimeout(max(deadline - monotonic(), 0.000001))
+                data = sock.recv(READ_SIZE)
+            except TimeoutError:
+                talk.lose(deadline_passed(timeout), monotonic())
+                break
+            except OSError:
+                talk.lose(was_reset(), monotonic())
+                break
+            if not data and broken is not None:
+                talk.lose(was_reset(), monotonic())
+                break
+            if QUICKACK is not None:
+                sock.setsockopt(_socket.IPPROTO_TCP, QUICKACK, 1)
+            to_send = talk.receive(data, monotonic())
+        part(sock, talk.farewell())
+    finally:
+        sock.close()
+    assert talk.outcome is not None
+    return talk.outcome
+
+
+def _send(sock: "_socket.socket", data: bytes, deadline: float) -> "OSError | None":
+    """Send all; an error is kept, not raised: what the remote said before it went is still to be read."""
+    try:
+        sock.settimeout(max(deadline - monotonic(), 0.000001))
+        sock.sendall(data)
+    except TimeoutError:
+        return None  # the read that follows meets the same deadline
+    except OSError as e:
+        return e
+    return None
+
+
+def part(sock: "_socket.socket", last_words: bytes) -> None:
+    """Say the last words, then end with FIN: bytes left unread would make it RST, which SCPs log as an error."""
+    if not last_words:
+        return
+    sock.setblocking(False)
+    try:
+        sock.send(last_words)
+        sock.shutdown(_socket.SHUT_WR)
+        for _ in range(16):
+            if not sock.recv(READ_SIZE):
+                break
+    except OSError:
+        pass  # the remote is gone already, or has nothing more to say
+
+
+def deadline_passed(timeout: float) -> Lost:
+    """The news that the deadline has passed while bytes were awaited."""
+    return Lost("timed-out", f"no answer within {timeout:g} s")
+
+
+def was_reset() -> Lost:
+    """The news that the remote has reset the connection."""
+    return Lost("reset", "the remote reset the connection")

@@ -1,0 +1,34 @@
+"""The check `connect`: the port takes a connection and, if asked, a TLS handshake. Nothing is said above that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lbkit.checks.conversation import up
+from lbkit.checks.kind import CheckKind, TlsParams
+from lbkit.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from lbkit.checks.kind import Protocol
+    from lbkit.checks.target import Target
+
+
+class ConnectParams(TlsParams):
+    """Is there a listener: TCP connect and, with --tls, a TLS handshake."""
+
+
+def _protocol(params: ConnectParams) -> Callable[[Target], Protocol]:
+    step, message = ("tls", "takes TLS connections") if params.tls else ("connect", "takes connections")
+
+    def connected(target: Target) -> Protocol:
+        return up(message, step)
+        yield  # a generator, though one with nothing to say
+
+    return connected
+
+
+@hookimpl
+def lbkit_checks() -> list[CheckKind[ConnectParams]]:
+    """The check that the core itself gives."""
+    return [CheckKind("connect", "TCP connect and, if asked, a TLS handshake", ConnectParams, _protocol)]

@@ -1,0 +1,140 @@
+"""What a check declares, and a check made ready to run. Plugins import this; see `lbkit.checks.connect` for an example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lbkit.checks import blocking, tls
+from lbkit.checks.conversation import Outcome
+from lbkit.checks.result import Result
+from lbkit.checks.target import Target
+from lbkit.errors import Misuse
+
+Protocol: TypeAlias = Generator[tuple[str, bytes], bytes, Outcome]
+
+
+class Params(BaseModel):
+    """The parameters of a check: a flat model. Its fields are the options of `lbkit check` and the keys of a site file.
+
+    Secrets are `*_file` paths, never values. A unit goes into `json_schema_extra={"unit": "s"}`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int | None = Field(None, ge=1, le=65535, description="Port of targets that name none.")
+    timeout: float = Field(
+        5.0,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="The whole check, from name lookup to verdict, ends within this time.",
+        json_schema_extra={"unit": "s"},
+    )
+
+
+class TlsParams(Params):
+    """The parameters of a check that can run inside TLS."""
+
+    tls: bool = Field(False, description="Speak TLS.")
+    ca_file: str | None = Field(None, description="CAs that the remote's certificate may be of, PEM. [default: system's]")
+    cert_file: str | None = Field(None, description="Client certificate and its chain, PEM.")
+    key_file: str | None = Field(None, description="Key of the client certificate, PEM. [default: in the certificate's file]")
+    server_name: str | None = Field(None, description="Name for SNI and verification. [default: the target's host]")
+    verify: bool = Field(True, description="Verify the remote's certificate and name.")
+
+    @model_validator(mode="after")
+    def _needs_tls(self) -> TlsParams:
+        for name in ("ca_file", "cert_file", "key_file", "server_name"):
+            if getattr(self, name) is not None and not self.tls:
+                raise ValueError(f"{name} is given without tls")
+        return self
+
+
+P = TypeVar("P", bound=Params)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckKind(Generic[P]):
+    """A kind of health check.
+
+    `protocol(params)` prepares what all targets share and returns what makes one generator per target; it raises Misuse
+    for parameters that can't be used. `reasons`: the codes it adds to `lbkit.checks.reasons`. `explain`: `module:function`
+    behind `lbkit explain`, called as `function(target, params)`.
+    """
+
+    name: str
+    summary: str
+    params: type[P]
+    protocol: Callable[[P], Callable[[Target], Protocol]]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    explain: str | None = None
+
+    def prepare(self, given: Mapping[str, Any]) -> Check:
+        """A check ready to run. Raises Misuse with every parameter that is wrong."""
+        try:
+            params = self.params.model_validate(given)
+        except ValidationError as e:
+            raise Misuse(f"{self.name}: {'; '.join(findings(e))}.") from None
+        return Check(self.name, params, self.protocol(params), _tls_layer(params))
+
+
+def findings(error: ValidationError) -> list[str]:
+    """Each wrong parameter in words: `aet: …`."""
+    return [
+        ": ".join((*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")))
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _tls_layer(params: Params) -> blocking.Tls | None:
+    if not isinstance(params, TlsParams) or not params.tls:
+        return None
+    return tls.layer(
+        params.ca_file or "", params.cert_file or "", params.key_file or "", params.server_name or "", params.verify
+    )
+
+
+class Check:
+    """A kind of check with its parameters, for any number of targets. Equal ones are one check to `Checker`."""
+
+    __slots__ = ("_hash", "kind", "params", "protocol", "timeout", "tls")
+
+    def __init__(
+        self, kind: str, params: Params, protocol: Callable[[Target], Protocol], tls: blocking.Tls | None
+    ) -> None:
+        self.kind = kind
+        self.params = params
+        self.protocol = protocol
+        self.tls = tls
+        self.timeout = params.timeout
+        self._hash = hash((kind, params))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Check) and (self.kind, self.params) == (other.kind, other.params)
+
+    def target(self, text: str) -> Target:
+        """Read a target as this check takes it. Raises Misuse."""
+        return Target.parse(text, self.params.port)
+
+    def run(self, target: Target) -> Result:
+        """Run once and block until the verdict. Raises CannotRun."""
+        found = blocking.run(target.host, target.port, self.timeout, self.protocol(target), self.tls)
+        if found.address and found.address != target.host:
+            found.outcome.details["address"] = found.address
+        return self.result(target, found.outcome, found.duration, found.steps)
+
+    def result(self, target: Target, outcome: Outcome, duration: float, steps: dict[str, float]) -> Result:
+        """A driver's outcome as a Result."""
+        status = "up" if outcome.up else "down"
+        return Result(
+            self.kind, str(target), status, outcome.step, outcome.reason, outcome.message, duration, steps, outcome.details
+        )

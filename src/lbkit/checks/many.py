@@ -1,0 +1,410 @@
+"""The driver for many checks at once, on asyncio: one epoll object of our own, which the event loop sees as a single file.
+
+Measured against an asyncio.Protocol per check, this costs about a third of the CPU (docs/performance.md). All of it runs in
+the loop's thread. Linux only (epoll).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from _socket import IPPROTO_TCP, SO_ERROR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from errno import EINPROGRESS
+from heapq import heappop, heappush
+from os import strerror
+from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from lbkit.checks import words
+from lbkit.checks.blocking import QUICKACK, READ_SIZE, connect_outcome, deadline_passed, part, was_reset
+from lbkit.checks.conversation import Conversation, Outcome
+from lbkit.checks.names import NameFailed, literal, look_up_aside
+
+if TYPE_CHECKING:
+    from lbkit.checks.conversation import Talk
+    from lbkit.checks.kind import Check
+    from lbkit.checks.names import Address
+    from lbkit.checks.result import Result
+    from lbkit.checks.target import Target
+
+_SPARE_FILES = 64  # descriptors left to the rest of the program
+_LOOK_UPS = 32  # threads that may wait for the name service at once
+_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET  # edges: no epoll_ctl between connecting and talking
+
+
+class _Flight:
+    """One check under way."""
+
+    __slots__ = (
+        "address",
+        "attempt",
+        "broken",
+        "check",
+        "deadline",
+        "future",
+        "left",
+        "since",
+        "sock",
+        "started",
+        "steps",
+        "talk",
+        "target",
+        "unsent",
+    )
+
+    def __init__(self, check: Check, target: Target, future: asyncio.Future[Result]) -> None:
+        self.check = check
+        self.target = target
+        self.future = future
+        self.started = self.since = self.deadline = 0.0
+        self.left: list[Address] = []  # addresses not yet tried
+        self.attempt = 0
+        self.address = ""
+        self.sock: socket | None = None
+        self.talk: Talk | None = None
+        self.unsent = b""
+        self.broken = False  # sending has failed; what the remote said before is still to be read
+        self.steps: dict[str, float] = {}
+
+
+class Checker:
+    """Runs checks side by side: at most `at_once`, one at a time per target, equal ones once.
+
+    `async with Checker() as checker: result = await checker.start(check, target)`. Leaving it cancels what is under way.
+    """
+
+    def __init__(self, at_once: int = 1000) -> None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._at_once = max(1, min(at_once, files - _SPARE_FILES))
+        self._flying: dict[int, _Flight] = {}  # by file descriptor
+        self._under_way: dict[tuple[Check, Target], _Flight] = {}
+        self._ready: deque[_Flight] = deque()  # wait for a place
+        self._queues: dict[tuple[str, int], deque[_Flight]] = {}  # per target in use: wait for it to be free
+        self._places = self._at_once
+        self._deadlines: list[tuple[float, int, _Flight, int]] = []
+        self._count = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._look_ups = 0
+        self._look_up_queue: deque[_Flight] = deque()
+
+    async def __aenter__(self) -> Checker:
+        self._loop = asyncio.get_running_loop()
+        self._epoll = epoll()
+        self._loop.add_reader(self._epoll.fileno(), self._on_events)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._places = 0
+        for flight in list(self._under_way.values()):
+            self._land(flight)
+            flight.future.cancel()
+
+    def start(self, check: Check, target: Target) -> asyncio.Future[Result]:
+        """Run a check as soon as there is a place; the future holds its Result, or CannotRun."""
+        key = (check, target)
+        known = self._under_way.get(key)
+        if known is not None:
+            return known.future
+        flight = _Flight(check, target, self._loop.create_future())
+        self._under_way[key] = flight
+        queue = self._queues.get((target.host, target.port))
+        if queue is not None:
+            queue.append(flight)
+        else:
+            self._queues[target.host, target.port] = deque()
+            self._ready.append(flight)
+            self._fill()
+        return flight.future
+
+    # --- places and queues ---
+
+    def _fill(self) -> None:
+        while self._places and self._ready:
+            self._places -= 1
+            self._guarded(self._ready.popleft(), self._launch)
+
+    def _guarded(self, flight: _Flight, work: Callable[[_Flight], None]) -> None:
+        try:
+            work(flight)
+        except Exception as e:  # ours to run, not the remote's doing: it belongs to whoever awaits this check
+            self._land(flight)
+            if not flight.future.done():
+                flight.future.set_exception(e)
+
+    def _land(self, flight: _Flight) -> None:
+        """Take a flight out of everything, and let the next one start."""
+        if self._under_way.pop((flight.check, flight.target), None) is None:
+            return
+        if flight.sock is not None:
+            self._flying.pop(flight.sock.fileno(), None)
+            flight.sock.close()
+            flight.sock = None
+        if not flight.started:
+            return
+        key = (flight.target.host, flight.target.port)
+        queue = self._queues[key]
+        if queue:
+            self._ready.append(queue.popleft())
+        else:
+            del self._queues[key]
+        if self._places or self._ready:
+            self._places += 1
+            self._loop.call_soon(self._fill)
+        else:
+            self._places += 1
+
+    def _finish(self, flight: _Flight, outcome: Outcome) -> None:
+        if flight.talk is not None:
+            flight.steps.update(flight.talk.steps)
+            if flight.sock is not None:
+                part(flight.sock, flight.talk.farewell())
+        if flight.address and flight.address != flight.target.host:
+            outcome.details["address"] = flight.address
+        self._land(flight)
+        if not flight.future.done():
+            duration = monotonic() - flight.started
+            flight.future.set_result(flight.check.result(flight.target, outcome, duration, flight.steps))
+
+    # --- from name to connection ---
+
+    def _launch(self, flight: _Flight) -> None:
+        now = monotonic()
+        flight.started = flight.since = now
+        flight.deadline = now + flight.check.timeout
+        self._remind(flight.deadline, flight, 0)
+        address = literal(flight.target.host, flight.target.port)
+        if address is not None:
+            flight.left = [address]
+            self._try_next(flight, None)
+        elif self._look_ups < _LOOK_UPS:
+            self._look_up(flight)
+        else:
+            self._look_up_queue.append(flight)
+
+    def _look_up(self, flight: _Flight) -> None:
+        self._look_ups += 1
+
+        def done(found: list[Address] | NameFailed) -> None:
+            try:
+                self._loop.call_soon_threadsafe(self._looked_up, flight, found)
+            except RuntimeError:
+                pass  # the loop has closed meanwhile
+
+        look_up_aside(flight.target.host, flight.target.port, done)
+
+    def _looked_up(self, flight: _Flight, found: list[Address] | NameFailed) -> None:
+        self._look_ups -= 1
+        while self._look_up_queue:
+            waiting = self._look_up_queue.popleft()
+            if not waiting.future.done():
+                self._look_up(waiting)
+                break
+        if flight.future.done():
+            return
+        now = monotonic()
+        flight.steps["dns"] = now - flight.since
+        flight.since = now
+        if isinstance(found, NameFailed):
+            self._finish(flight, words.name_failed(flight.target.host, found.known_absent))
+            return
+        flight.left = found
+        self._guarded(flight, lambda flight: self._try_next(flight, None))
+
+    def _try_next(self, flight: _Flight, failure: OSError | None) -> None:
+        """Connect to the next address, each with its share of the time that is left."""
+        if flight.sock is not None:
+            self._flying.pop(flight.sock.fileno(), None)
+            flight.sock.close()
+            flight.sock = None
+        now = monotonic()
+        while flight.left:
+            family, address = flight.left.pop(0)
+            flight.attempt += 1
+            sock = socket(family, SOCK_STREAM)
+            sock.setblocking(False)
+            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            number = sock.connect_ex(address)
+            if number in (0, EINPROGRESS):
+                flight.sock = sock
+                flight.address = address[0]
+                if flight.left:
+                    share = (flight.deadline - now) / (len(flight.left) + 1)
+                    self._remind(now + share, flight, flight.attempt)
+                self._flying[sock.fileno()] = flight
+                self._epoll.register(sock.fileno(), _EVENTS)
+                return
+            sock.close()
+            failure = OSError(number, strerror(number))
+        flight.steps["connect"] = now - flight.since
+        error = failure or TimeoutError()
+        self._finish(flight, connect_outcome(error, flight.target.host, flight.target.port, flight.check.timeout))
+
+    # --- what epoll reports ---
+
+    def _on_events(self) -> None:
+        for fd, events in self._epoll.poll(0, 512):
+            flight = self._flying.get(fd)
+            if flight is not None:
+                try:
+                    self._advance(flight, events)
+                except Exception as e:
+                    self._land(flight)
+                    if not flight.future.done():
+                        flight.future.set_exception(e)
+
+    def _advance(self, flight: _Flight, events: int) -> None:
+        sock = flight.sock
+        if sock is None:
+            return
+        if flight.talk is None:
+            number = sock.getsockopt(SOL_SOCKET, SO_ERROR)
+            if number:
+                self._try_next(flight, OSError(number, strerror(number)))
+                return
+            if not events & EPOLLOUT:
+                return
+            self._begin(flight)
+            if not events & (EPOLLIN | EPOLLRDHUP) or flight.sock is None:
+                return
+        elif flight.unsent and events & EPOLLOUT:
+            self._send(flight, flight.unsent)
+        if events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            self._read(flight, sock, events)
+
+    def _begin(self, flight: _Flight) -> None:
+        now = monotonic()
+        flight.steps["connect"] = now - flight.since
+        check = flight.check
+        conversation = Conversation(check.protocol(flight.target))
+        flight.talk = talk = conversation if check.tls is None else check.tls(conversation, flight.target.host)
+        to_send = talk.begin(now)
+        if to_send is None:
+            self._end(flight)
+        elif to_send:
+            self._send(flight, to_send)
+
+    def _read(self, flight: _Flight, sock: socket, events: int) -> None:
+        """Read until nothing is left: an edge is reported once."""
+        talk = flight.talk
+        assert talk is not None
+        more = True
+        while more:
+            try:
+                data = sock.recv(READ_SIZE)
+            except BlockingIOError:
+                return
+            except OSError:
+                talk.lose(was_reset(), monotonic())
+                self._end(flight)
+                return
+            if data or not flight.broken:
+                to_send = talk.receive(data, monotonic())
+            else:
+                talk.lose(was_reset(), monotonic())
+                to_send = None
+            if to_send is None:
+                self._end(flight)
+                return
+            if QUICKACK is not None:
+                sock.setsockopt(IPPROTO_TCP, QUICKACK, 1)
+            if to_send:
+                self._send(flight, flight.unsent + to_send)
+            more = len(data) == READ_SIZE or bool(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+
+    def _send(self, flight: _Flight, data: bytes) -> None:
+        if flight.broken or flight.sock is None:
+            return
+        try:
+            sent = flight.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            flight.broken = True
+            sent = len(data)
+        flight.unsent = data[sent:]
+
+    def _end(self, flight: _Flight) -> None:
+        if flight.talk is not None and flight.talk.outcome is not None:
+            self._finish(flight, flight.talk.outcome)
+
+    # --- deadlines ---
+
+    def _remind(self, when: float, flight: _Flight, attempt: int) -> None:
+        self._count += 1
+        heappush(self._deadlines, (when, self._count, flight, attempt))
+        if self._timer is None or when < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = monotonic()
+        waiting = self._deadlines
+        while waiting and (waiting[0][0] <= now or waiting[0][2].future.done()):
+            _, _, flight, attempt = heappop(waiting)
+            if not flight.future.done():
+                self._guarded(flight, self._time_out if attempt == 0 else self._give_up(attempt))
+        if waiting:
+            self._timer = self._loop.call_at(waiting[0][0], self._on_timer)
+
+    def _give_up(self, attempt: int) -> Callable[[_Flight], None]:
+        """This address had its share of the time: on to the next, if it is still the one being tried."""
+
+        def work(flight: _Flight) -> None:
+            if flight.talk is None and flight.attempt == attempt:
+                self._try_next(flight, None)
+
+        return work
+
+    def _time_out(self, flight: _Flight) -> None:
+        now = monotonic()
+        timeout = flight.check.timeout
+        if flight.talk is not None:
+            flight.talk.lose(deadline_passed(timeout), now)
+            self._end(flight)
+        elif flight.sock is None:
+            flight.steps["dns"] = now - flight.since
+            self._finish(flight, words.timed_out_at_dns(flight.target.host, timeout))
+        else:
+            flight.steps["connect"] = now - flight.since
+            self._finish(flight, words.timed_out_at_connect(str(flight.target), timeout))
+
+
+async def run_many(requests: Iterable[tuple[Check, Target]], at_once: int = 1000) -> AsyncIterator[Result]:
+    """Run all, and yield each Result as it is found. Raises what the first check that can't be run raises."""
+    ended: deque[asyncio.Future[Result]] = deque()
+    wake = asyncio.Event()
+
+    def on_end(future: asyncio.Future[Result]) -> None:
+        ended.append(future)
+        wake.set()
+
+    waiting = iter(requests)
+    open_requests = 0
+    async with Checker(at_once) as checker:
+        while True:
+            for check, target in waiting:
+                checker.start(check, target).add_done_callback(on_end)
+                open_requests += 1
+                if open_requests >= 2 * at_once:
+                    break
+            if not open_requests:
+                return
+            await wake.wait()
+            wake.clear()
+            while ended:
+                open_requests -= 1
+                yield ended.popleft().result()
+
+
