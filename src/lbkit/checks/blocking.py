@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Tls: TypeAlias = Callable[[Conversation, str], Talk]  # wraps a conversation for a host name
 
-READ_SIZE = 65536
+READ_SIZE = 8192
 # Without it every answer that comes in two writes waits 40 ms for our delayed ACK (docs/performance.md). Linux only.
 QUICKACK = getattr(_socket, "TCP_QUICKACK", None)
 
@@ -49,10 +49,9 @@ def run(host: str, port: int, timeout: float, protocol: "Protocol", tls: "Tls | 
     try:
         addresses = _addresses(host, port, deadline, timeout, steps)
         sock, address = _connected(addresses, host, port, deadline, timeout, steps)
-        conversation = Conversation(protocol)
+        conversation = Conversation(protocol, steps)
         talk = conversation if tls is None else tls(conversation, host)
         outcome = _converse(sock, talk, deadline, timeout)
-        steps.update(talk.steps)
     except _Ended as ended:
         protocol.close()
         outcome = ended.outcome

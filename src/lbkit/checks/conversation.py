@@ -77,16 +77,16 @@ def down(
 
 
 class Conversation:
-    """One protocol under way: walks the generator, times its steps (seconds), keeps its outcome."""
+    """One protocol under way: walks the generator, adds its steps' times (seconds) to `steps`, keeps its outcome."""
 
     __slots__ = ("_protocol", "_since", "outcome", "step", "steps")
 
-    def __init__(self, protocol: "Protocol") -> None:
+    def __init__(self, protocol: "Protocol", steps: dict[str, float]) -> None:
         self._protocol = protocol
         self._since = 0.0
         self.outcome: Outcome | None = None
         self.step = ""
-        self.steps: dict[str, float] = {}
+        self.steps = steps
 
     def begin(self, now: float) -> "bytes | None":
         """Start; returns the first bytes to send, or None when it has already ended."""

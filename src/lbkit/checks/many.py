@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from _socket import IPPROTO_TCP, SO_ERROR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
+from _socket import IPPROTO_TCP, SO_ERROR, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from errno import EINPROGRESS
-from heapq import heappop, heappush
 from os import strerror
 from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
 from time import monotonic
@@ -23,6 +22,7 @@ from lbkit.checks import words
 from lbkit.checks.blocking import QUICKACK, READ_SIZE, connect_outcome, deadline_passed, part, was_reset
 from lbkit.checks.conversation import Conversation, Outcome
 from lbkit.checks.names import NameFailed, literal, look_up_aside
+from lbkit.errors import CannotRun
 
 if TYPE_CHECKING:
     from lbkit.checks.conversation import Talk
@@ -41,12 +41,12 @@ class _Flight:
 
     __slots__ = (
         "address",
-        "attempt",
         "broken",
         "check",
         "deadline",
         "future",
         "left",
+        "queue",
         "since",
         "sock",
         "started",
@@ -61,14 +61,14 @@ class _Flight:
         self.target = target
         self.future = future
         self.started = self.since = self.deadline = 0.0
-        self.left: list[Address] = []  # addresses not yet tried
-        self.attempt = 0
+        self.left: list[Address] | None = None  # addresses not yet tried
         self.address = ""
         self.sock: socket | None = None
         self.talk: Talk | None = None
         self.unsent = b""
         self.broken = False  # sending has failed; what the remote said before is still to be read
         self.steps: dict[str, float] = {}
+        self.queue: list[_Flight] | None = None  # other checks that wait for this target to be free
 
 
 class Checker:
@@ -79,17 +79,14 @@ class Checker:
 
     def __init__(self, at_once: int = 1000) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._at_once = max(1, min(at_once, files - _SPARE_FILES))
-        self._flying: dict[int, _Flight] = {}  # by file descriptor
-        self._under_way: dict[tuple[Check, Target], _Flight] = {}
+        self._places = max(1, min(at_once, files - _SPARE_FILES))
+        self._by_target: dict[tuple[str, int], _Flight] = {}
+        self._by_file: dict[int, _Flight] = {}
+        self._by_timeout: dict[float, dict[_Flight, None]] = {}  # in the order of their deadlines, since all are equal
         self._ready: deque[_Flight] = deque()  # wait for a place
-        self._queues: dict[tuple[str, int], deque[_Flight]] = {}  # per target in use: wait for it to be free
-        self._places = self._at_once
-        self._deadlines: list[tuple[float, int, _Flight, int]] = []
-        self._count = 0
-        self._timer: asyncio.TimerHandle | None = None
         self._look_ups = 0
         self._look_up_queue: deque[_Flight] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Checker:
         self._loop = asyncio.get_running_loop()
@@ -104,70 +101,71 @@ class Checker:
         self._epoll.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._places = 0
-        for flight in list(self._under_way.values()):
-            self._land(flight)
+        self._ready.clear()
+        for flight in list(self._by_target.values()):
+            for waiting in flight.queue or ():
+                waiting.future.cancel()
+            flight.queue = None
             flight.future.cancel()
+            self._land(flight)
 
     def start(self, check: Check, target: Target) -> asyncio.Future[Result]:
         """Run a check as soon as there is a place; the future holds its Result, or CannotRun."""
-        key = (check, target)
-        known = self._under_way.get(key)
-        if known is not None:
-            return known.future
-        flight = _Flight(check, target, self._loop.create_future())
-        self._under_way[key] = flight
-        queue = self._queues.get((target.host, target.port))
-        if queue is not None:
-            queue.append(flight)
-        else:
-            self._queues[target.host, target.port] = deque()
+        place = (target.host, target.port)
+        current = self._by_target.get(place)
+        if current is None:
+            flight = _Flight(check, target, self._loop.create_future())
+            self._by_target[place] = flight
             self._ready.append(flight)
             self._fill()
+            return flight.future
+        if current.queue is None:
+            current.queue = []
+        for known in (current, *current.queue):
+            if known.check == check and known.target == target and not known.future.done():
+                return known.future
+        flight = _Flight(check, target, self._loop.create_future())
+        current.queue.append(flight)
         return flight.future
 
-    # --- places and queues ---
+    # --- places ---
 
     def _fill(self) -> None:
         while self._places and self._ready:
+            flight = self._ready.popleft()
             self._places -= 1
-            self._guarded(self._ready.popleft(), self._launch)
-
-    def _guarded(self, flight: _Flight, work: Callable[[_Flight], None]) -> None:
-        try:
-            work(flight)
-        except Exception as e:  # ours to run, not the remote's doing: it belongs to whoever awaits this check
-            self._land(flight)
-            if not flight.future.done():
-                flight.future.set_exception(e)
+            try:
+                self._launch(flight)
+            except Exception as e:
+                self._fail(flight, e)
 
     def _land(self, flight: _Flight) -> None:
-        """Take a flight out of everything, and let the next one start."""
-        if self._under_way.pop((flight.check, flight.target), None) is None:
-            return
+        """Take a flight out of everything, and let the next one for its target get ready."""
         if flight.sock is not None:
-            self._flying.pop(flight.sock.fileno(), None)
+            self._by_file.pop(flight.sock.fileno(), None)
             flight.sock.close()
             flight.sock = None
-        if not flight.started:
-            return
-        key = (flight.target.host, flight.target.port)
-        queue = self._queues[key]
-        if queue:
-            self._ready.append(queue.popleft())
-        else:
-            del self._queues[key]
-        if self._places or self._ready:
+        if flight.started:
             self._places += 1
-            self._loop.call_soon(self._fill)
+            self._by_timeout[flight.check.timeout].pop(flight, None)
+        place = (flight.target.host, flight.target.port)
+        if flight.queue:
+            following = flight.queue.pop(0)
+            following.queue = flight.queue
+            self._by_target[place] = following
+            self._ready.append(following)
         else:
-            self._places += 1
+            del self._by_target[place]
+
+    def _fail(self, flight: _Flight, error: Exception) -> None:
+        """What this machine or the check's own code got wrong belongs to whoever awaits this check."""
+        if not flight.future.done():
+            flight.future.set_exception(error)
+        self._land(flight)
 
     def _finish(self, flight: _Flight, outcome: Outcome) -> None:
-        if flight.talk is not None:
-            flight.steps.update(flight.talk.steps)
-            if flight.sock is not None:
-                part(flight.sock, flight.talk.farewell())
+        if flight.talk is not None and flight.sock is not None:
+            part(flight.sock, flight.talk.farewell())
         if flight.address and flight.address != flight.target.host:
             outcome.details["address"] = flight.address
         self._land(flight)
@@ -179,13 +177,15 @@ class Checker:
 
     def _launch(self, flight: _Flight) -> None:
         now = monotonic()
+        timeout = flight.check.timeout
         flight.started = flight.since = now
-        flight.deadline = now + flight.check.timeout
-        self._remind(flight.deadline, flight, 0)
+        flight.deadline = now + timeout
+        self._by_timeout.setdefault(timeout, {})[flight] = None
+        if self._timer is None or flight.deadline < self._timer.when():
+            self._set_timer(flight.deadline)
         address = literal(flight.target.host, flight.target.port)
         if address is not None:
-            flight.left = [address]
-            self._try_next(flight, None)
+            self._connect(flight, [address])
         elif self._look_ups < _LOOK_UPS:
             self._look_up(flight)
         else:
@@ -216,60 +216,63 @@ class Checker:
         flight.since = now
         if isinstance(found, NameFailed):
             self._finish(flight, words.name_failed(flight.target.host, found.known_absent))
+            self._fill()
             return
-        flight.left = found
-        self._guarded(flight, lambda flight: self._try_next(flight, None))
+        try:
+            self._connect(flight, found)
+        except Exception as e:
+            self._fail(flight, e)
+        self._fill()
 
-    def _try_next(self, flight: _Flight, failure: OSError | None) -> None:
-        """Connect to the next address, each with its share of the time that is left."""
+    def _connect(self, flight: _Flight, addresses: list[Address], failure: OSError | None = None) -> None:
+        """Connect to the first of these addresses that lets us try; it gets its share of the time that is left."""
         if flight.sock is not None:
-            self._flying.pop(flight.sock.fileno(), None)
+            self._by_file.pop(flight.sock.fileno(), None)
             flight.sock.close()
             flight.sock = None
-        now = monotonic()
-        while flight.left:
-            family, address = flight.left.pop(0)
-            flight.attempt += 1
-            sock = socket(family, SOCK_STREAM)
-            sock.setblocking(False)
-            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        while addresses:
+            family, address = addresses.pop(0)
+            sock = _open(family)
             number = sock.connect_ex(address)
             if number in (0, EINPROGRESS):
+                file = sock.fileno()
                 flight.sock = sock
                 flight.address = address[0]
-                if flight.left:
-                    share = (flight.deadline - now) / (len(flight.left) + 1)
-                    self._remind(now + share, flight, flight.attempt)
-                self._flying[sock.fileno()] = flight
-                self._epoll.register(sock.fileno(), _EVENTS)
+                flight.left = addresses
+                self._by_file[file] = flight
+                self._epoll.register(file, _EVENTS)
+                if addresses:
+                    share = (flight.deadline - monotonic()) / (len(addresses) + 1)
+                    self._loop.call_later(share, self._give_up, flight, sock)
                 return
             sock.close()
             failure = OSError(number, strerror(number))
-        flight.steps["connect"] = now - flight.since
+        flight.steps["connect"] = monotonic() - flight.since
         error = failure or TimeoutError()
         self._finish(flight, connect_outcome(error, flight.target.host, flight.target.port, flight.check.timeout))
+
+    def _give_up(self, flight: _Flight, sock: socket) -> None:
+        """This address has had its share of the time: on to the next, unless the connection stands by now."""
+        if flight.sock is sock and flight.talk is None and flight.left:
+            self._connect(flight, flight.left)
 
     # --- what epoll reports ---
 
     def _on_events(self) -> None:
-        for fd, events in self._epoll.poll(0, 512):
-            flight = self._flying.get(fd)
-            if flight is not None:
+        for file, events in self._epoll.poll(0, 512):
+            flight = self._by_file.get(file)
+            if flight is not None and flight.sock is not None:
                 try:
-                    self._advance(flight, events)
+                    self._advance(flight, flight.sock, events)
                 except Exception as e:
-                    self._land(flight)
-                    if not flight.future.done():
-                        flight.future.set_exception(e)
+                    self._fail(flight, e)
+        self._fill()
 
-    def _advance(self, flight: _Flight, events: int) -> None:
-        sock = flight.sock
-        if sock is None:
-            return
+    def _advance(self, flight: _Flight, sock: socket, events: int) -> None:
         if flight.talk is None:
             number = sock.getsockopt(SOL_SOCKET, SO_ERROR)
             if number:
-                self._try_next(flight, OSError(number, strerror(number)))
+                self._connect(flight, flight.left or [], OSError(number, strerror(number)))
                 return
             if not events & EPOLLOUT:
                 return
@@ -285,7 +288,7 @@ class Checker:
         now = monotonic()
         flight.steps["connect"] = now - flight.since
         check = flight.check
-        conversation = Conversation(check.protocol(flight.target))
+        conversation = Conversation(check.protocol(flight.target), flight.steps)
         flight.talk = talk = conversation if check.tls is None else check.tls(conversation, flight.target.host)
         to_send = talk.begin(now)
         if to_send is None:
@@ -339,33 +342,27 @@ class Checker:
 
     # --- deadlines ---
 
-    def _remind(self, when: float, flight: _Flight, attempt: int) -> None:
-        self._count += 1
-        heappush(self._deadlines, (when, self._count, flight, attempt))
-        if self._timer is None or when < self._timer.when():
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(when, self._on_timer)
+    def _set_timer(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
         now = monotonic()
-        waiting = self._deadlines
-        while waiting and (waiting[0][0] <= now or waiting[0][2].future.done()):
-            _, _, flight, attempt = heappop(waiting)
-            if not flight.future.done():
-                self._guarded(flight, self._time_out if attempt == 0 else self._give_up(attempt))
-        if waiting:
-            self._timer = self._loop.call_at(waiting[0][0], self._on_timer)
-
-    def _give_up(self, attempt: int) -> Callable[[_Flight], None]:
-        """This address had its share of the time: on to the next, if it is still the one being tried."""
-
-        def work(flight: _Flight) -> None:
-            if flight.talk is None and flight.attempt == attempt:
-                self._try_next(flight, None)
-
-        return work
+        earliest: list[float] = []
+        for flights in self._by_timeout.values():
+            for flight in list(flights):
+                if flight.deadline > now:
+                    earliest.append(flight.deadline)
+                    break
+                try:
+                    self._time_out(flight)
+                except Exception as e:
+                    self._fail(flight, e)
+        if earliest:
+            self._set_timer(min(earliest))
+        self._fill()
 
     def _time_out(self, flight: _Flight) -> None:
         now = monotonic()
@@ -379,6 +376,15 @@ class Checker:
         else:
             flight.steps["connect"] = now - flight.since
             self._finish(flight, words.timed_out_at_connect(str(flight.target), timeout))
+
+
+def _open(family: int) -> socket:
+    try:
+        sock = socket(family, SOCK_STREAM | SOCK_NONBLOCK)
+        sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    except OSError as e:
+        raise CannotRun(f"a socket can't be opened: {e.strerror}. See `ulimit -n`.") from e
+    return sock
 
 
 async def run_many(requests: Iterable[tuple[Check, Target]], at_once: int = 1000) -> AsyncIterator[Result]:

@@ -63,9 +63,19 @@ class _Verdict(Exception):  # noqa: N818 - it carries an outcome out of the step
 def verification(terms: Terms) -> "Protocol":
     """One C-ECHO: the protocol that the drivers run."""
     reader = pdu.Reader()
+    response = pdu.Response()
     try:
-        accepted = yield from _associate(reader, terms)
-        status, comment = yield from _echo(reader, accepted)
+        accepted = _accepted(*(yield from _read(reader, "associate", terms.associate_rq)), terms)
+        if found := reader.read():
+            _unexpected(*found)  # an abort or a release may come before our request, and nothing else
+        status = None
+        to_send = _echo_rq(accepted)
+        while status is None:
+            kind, body = reader.read() or (yield from _read(reader, "echo", to_send))
+            if kind != pdu.P_DATA:
+                _unexpected(kind, body)
+            status = response.add(body)
+            to_send = b""
     except _Verdict as verdict:
         return verdict.outcome
     except Malformed as e:
@@ -76,22 +86,11 @@ def verification(terms: Terms) -> "Protocol":
         from lbkit_dicom_echo import words
 
         return words.lost(lost, reader.pending)
-    details: dict[str, Any] = {"status": f"{status:04X}H"}
-    if accepted.version:
-        details["implementation_version"] = accepted.version
-    if accepted.class_uid:
-        details["implementation_class_uid"] = accepted.class_uid
-    details["max_pdu"] = accepted.max_pdu
-    if status == SUCCESS:
-        outcome = up("answers C-ECHO with Success", "echo", details)
-    else:
-        from lbkit_dicom_echo import words
-
-        outcome = words.echo_status(status, comment, status in terms.accepted, details)
+    outcome = _verdict(status, accepted, terms)
     ending, note = yield from _release(reader)
     outcome.last_words = ending
     if note:
-        details["notes"] = [note]
+        outcome.details["notes"] = [note]
     return outcome
 
 
@@ -101,15 +100,13 @@ def _read(reader: pdu.Reader, step: str, data: bytes) -> "Reading":
         received = yield step, data
         if not received:
             raise Lost("closed", "the remote closed the connection")
-        reader.feed(received)
-        found = reader.take()
+        found = reader.read(received)
         if found is not None:
             return found
         data = b""
 
 
-def _associate(reader: pdu.Reader, terms: Terms) -> "Generator[tuple[str, bytes], bytes, pdu.Accepted]":
-    kind, body = yield from _read(reader, "associate", terms.associate_rq)
+def _accepted(kind: int, body: bytes, terms: Terms) -> pdu.Accepted:
     if kind == pdu.ASSOCIATE_AC:
         accepted = pdu.associate_ac(body)
         if accepted.result == 0:
@@ -123,34 +120,37 @@ def _associate(reader: pdu.Reader, terms: Terms) -> "Generator[tuple[str, bytes]
     raise _Verdict(words.unexpected(kind, body, "associate"))
 
 
-def _echo(reader: pdu.Reader, accepted: pdu.Accepted) -> "Generator[tuple[str, bytes], bytes, tuple[int, str]]":
+def _echo_rq(accepted: pdu.Accepted) -> bytes:
     most = accepted.max_pdu
-    request = pdu.ECHO_RQ_PDU if not most or most >= len(pdu.ECHO_RQ_PDU) else pdu.echo_rq(most)
-    if reader.pending:  # nothing may come between the acceptance and our request but an abort or a release
-        found = reader.take()
-        if found is not None:
-            from lbkit_dicom_echo import words
+    return pdu.ECHO_RQ_PDU if not most or most >= len(pdu.ECHO_RQ_PDU) else pdu.echo_rq(most)
 
-            raise _Verdict(words.unexpected(*found, "echo"))
-    command = pdu.Command()
-    kind, body = yield from _read(reader, "echo", request)
-    while True:
-        if kind != pdu.P_DATA:
-            from lbkit_dicom_echo import words
 
-            raise _Verdict(words.unexpected(kind, body, "echo"))
-        whole = command.add(body)
-        if whole is not None:
-            return pdu.echo_status(whole)
-        found = reader.take()
-        kind, body = found if found is not None else (yield from _read(reader, "echo", b""))
+def _unexpected(kind: int, body: bytes) -> None:
+    from lbkit_dicom_echo import words
+
+    raise _Verdict(words.unexpected(kind, body, "echo"))
+
+
+def _verdict(answer: tuple[int, str], accepted: pdu.Accepted, terms: Terms) -> Outcome:
+    status, comment = answer
+    details: dict[str, Any] = {
+        "status": f"{status:04X}H",
+        "implementation_version": accepted.version,
+        "implementation_class_uid": accepted.class_uid,
+        "max_pdu": accepted.max_pdu,
+    }
+    if status == SUCCESS:
+        return up("answers C-ECHO with Success", "echo", details)
+    from lbkit_dicom_echo import words
+
+    return words.echo_status(status, comment, status in terms.accepted, details)
 
 
 def _release(reader: pdu.Reader) -> "Generator[tuple[str, bytes], bytes, tuple[bytes, str]]":
     """End the association; (last words, what was odd about it). A collision is answered as PS3.8 9.2 AR-8 and AR-9."""
     asked = False
     try:
-        found = reader.take()
+        found = reader.read()
         if found is not None:
             asked = found[0] == pdu.RELEASE_RQ
         else:

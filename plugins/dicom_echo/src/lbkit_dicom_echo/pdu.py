@@ -6,6 +6,13 @@ the standard allows raises Malformed with a sentence; lengths are judged from th
 
 from _struct import Struct, pack
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
 VERIFICATION = "1.2.840.10008.1.1"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -68,13 +75,10 @@ class Reader:
     def __init__(self) -> None:
         self._buffer = b""
 
-    def feed(self, data: bytes) -> None:
-        """Add what was read."""
-        self._buffer = self._buffer + data if self._buffer else data
-
-    def take(self) -> tuple[int, bytes] | None:
-        """The next PDU as (type, variable field), or None: it is not complete. Raises Malformed."""
-        buffer = self._buffer
+    def read(self, data: bytes = b"") -> tuple[int, bytes] | None:
+        """Add what was read; the next PDU as (type, variable field), or None: it is not complete. Raises Malformed."""
+        buffer = self._buffer + data if self._buffer else data
+        self._buffer = buffer
         size = len(buffer)
         if size < 6:
             if size:
@@ -92,7 +96,7 @@ class Reader:
 
     @property
     def pending(self) -> bool:
-        """Whether bytes of a PDU that has not ended are waiting."""
+        """Whether bytes wait that no PDU has taken."""
         return bool(self._buffer)
 
 
@@ -107,7 +111,10 @@ def _known_type(buffer: bytes) -> tuple[int, int]:
 
 def text(raw: bytes) -> str:
     """Bytes of a remote as text that is safe on a terminal: printable ASCII, everything else as `?`."""
-    return "".join([chr(c) if 32 <= c < 127 else "?" for c in raw]).strip()
+    plain = raw.decode("latin-1")
+    if not (plain.isascii() and plain.isprintable()):
+        plain = "".join([c if " " <= c <= "~" else "?" for c in plain])
+    return plain.strip()
 
 
 # --- what we send ---------------------------------------------------------------------------------------------------
@@ -186,6 +193,24 @@ class Accepted:
         self.version = version
 
 
+def remembered(read: "Callable[[bytes], T]") -> "Callable[[bytes], T]":
+    """Keep the latest short answers: a server answers every check in the same bytes, and reading them costs as much as
+    the rest of the protocol together (docs/performance.md)."""
+    known: dict[bytes, T] = {}
+
+    def reading(raw: bytes) -> "T":
+        found = known.get(raw)
+        if found is None:
+            found = read(raw)
+            if len(raw) <= 1024:
+                if len(known) >= 256:
+                    known.clear()
+                known[raw] = found
+        return found
+
+    return reading
+
+
 def _items(body: bytes, start: int, end: int, where: str) -> list[tuple[int, int, int]]:
     """(type, start, end) of each item between two offsets; lengths that reach beyond are Malformed."""
     found = []
@@ -201,6 +226,7 @@ def _items(body: bytes, start: int, end: int, where: str) -> list[tuple[int, int
     return found
 
 
+@remembered
 def associate_ac(body: bytes) -> Accepted:
     """Read an A-ASSOCIATE-AC's variable field. Raises Malformed. Items of unknown type are skipped (PS3.8 9.3.1)."""
     result = -1
@@ -253,8 +279,8 @@ def _max_pdu(value: bytes) -> int:
     return most
 
 
-class Command:
-    """Joins the fragments of one command set, split over PDVs and PDUs in any legal way (PS3.8 annex E)."""
+class Response:
+    """Joins the fragments of a C-ECHO-RSP, split over PDVs and PDUs in any legal way (PS3.8 annex E)."""
 
     __slots__ = ("_fragments", "_parts", "_size")
 
@@ -263,8 +289,8 @@ class Command:
         self._size = 0
         self._fragments = 0
 
-    def add(self, body: bytes) -> bytes | None:
-        """Take a P-DATA-TF's variable field; the whole command set once it is complete. Raises Malformed."""
+    def add(self, body: bytes) -> tuple[int, str] | None:
+        """Take a P-DATA-TF's variable field; (status, error comment) once all is there. Raises Malformed."""
         start, end = 0, len(body)
         while start < end:
             if end - start < 6:
@@ -282,7 +308,7 @@ class Command:
             if control & 2:
                 if start < end:
                     raise Malformed("P-DATA-TF goes on after the last fragment of the command")
-                return b"".join(self._parts)
+                return echo_status(b"".join(self._parts))
         return None
 
     def _keep(self, fragment: bytes) -> None:
@@ -293,6 +319,7 @@ class Command:
             raise Malformed(f"the response does not end: {self._fragments} fragments, {self._size} bytes")
 
 
+@remembered
 def echo_status(command: bytes) -> tuple[int, str]:
     """(status, error comment) of a C-ECHO-RSP's command set (PS3.7 table 9.3-13). Raises Malformed."""
     fields = _elements(command)
