@@ -8,15 +8,25 @@ print(result.line())
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lbkit.checks.facade import acheck as acheck, check as check, check_many as check_many
+    from lbkit.checks.facade import acheck as acheck
+    from lbkit.checks.facade import check as check
+    from lbkit.checks.facade import check_many as check_many
     from lbkit.checks.registry import Registry as Registry
     from lbkit.checks.result import Result as Result
     from lbkit.checks.target import Target as Target
     from lbkit.errors import (
         CannotRun as CannotRun,
+    )
+    from lbkit.errors import (
         LbkitError as LbkitError,
+    )
+    from lbkit.errors import (
         Misuse as Misuse,
+    )
+    from lbkit.errors import (
         PluginBroken as PluginBroken,
+    )
+    from lbkit.errors import (
         UnknownCheck as UnknownCheck,
     )
 
@@ -33,7 +43,7 @@ _HOME = {
     "check": "lbkit.checks.facade",
     "check_many": "lbkit.checks.facade",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605 - the table above is the one place that names them
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,7 @@ One absolute deadline stands over name lookup, connect, TLS and protocol, howeve
 import _socket
 from time import monotonic
 
-from lbkit.checks.conversation import Conversation, Lost, Outcome
+from lbkit.checks.conversation import Conversation, Lost, Outcome, down
 from lbkit.checks.names import NameFailed, literal, look_up_aside
 from lbkit.errors import CannotRun
 
@@ -96,21 +96,20 @@ def _connected(
     """Try one address after the other, each with its share of the time that is left."""
     start = monotonic()
     left = len(addresses)
-    failure: OSError | None = None
+    failure: OSError = TimeoutError()
     for family, address in addresses:
+        sock = _open(family)
         try:
-            sock = _open(family)
-            now = monotonic()
-            sock.settimeout(max((deadline - now) / left, 0.001))
+            sock.settimeout(max((deadline - monotonic()) / left, 0.001))
             sock.connect(address)
         except OSError as e:
+            sock.close()
             failure = e
             left -= 1
             continue
         steps["connect"] = monotonic() - start
         return sock, address[0]
     steps["connect"] = monotonic() - start
-    assert failure is not None
     raise _Ended(connect_outcome(failure, host, port, timeout))
 
 
@@ -161,8 +160,7 @@ def _converse(sock: "_socket.socket", talk: "Talk", deadline: float, timeout: fl
         part(sock, talk.farewell())
     finally:
         sock.close()
-    assert talk.outcome is not None
-    return talk.outcome
+    return talk.outcome or down("closed", "the conversation ended without an outcome")
 
 
 def _send(sock: "_socket.socket", data: bytes, deadline: float) -> "OSError | None":

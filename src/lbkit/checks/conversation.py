@@ -16,7 +16,8 @@ has nothing better to say lets it pass. The codecs, the drivers and `lbkit-probe
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from typing import Any, Protocol as Shape, TypeAlias
+    from typing import Any, TypeAlias
+    from typing import Protocol as Shape
 
     Protocol: TypeAlias = Generator[tuple[str, bytes], bytes, "Outcome"]
 
@@ -27,13 +28,20 @@ if TYPE_CHECKING:
         step: str
         steps: dict[str, float]
 
-        def begin(self, now: float) -> bytes | None: ...
-        def receive(self, data: bytes, now: float) -> bytes | None: ...
-        def lose(self, lost: "Lost", now: float) -> None: ...
-        def farewell(self) -> bytes: ...
+        def begin(self, now: float) -> bytes | None:
+            """See `Conversation.begin`."""
+
+        def receive(self, data: bytes, now: float) -> bytes | None:
+            """See `Conversation.receive`."""
+
+        def lose(self, lost: "Lost", now: float) -> None:
+            """See `Conversation.lose`."""
+
+        def farewell(self) -> bytes:
+            """See `Conversation.farewell`."""
 
 
-class Lost(Exception):  # noqa: N818 - it is thrown to a protocol as news, and is no error of ours
+class Lost(Exception):
     """The connection ended from below: `reason` is a reason code, `message` a sentence, `step` where it counts."""
 
     def __init__(self, reason: str, message: str, step: str = "") -> None:

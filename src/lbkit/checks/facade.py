@@ -1,4 +1,4 @@
-"""`check`, `acheck` and `check_many`: the checks by name, for programs that embed lbkit. asyncio is imported when it is needed."""
+"""`check`, `acheck` and `check_many`: checks by name, for programs that embed lbkit. Only the last two import asyncio."""
 
 from __future__ import annotations
 

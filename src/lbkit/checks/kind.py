@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lbkit.checks import blocking, tls
 from lbkit.checks.conversation import Outcome
-from lbkit.checks.result import Result
+from lbkit.checks.result import Result, Status
 from lbkit.checks.target import Target
 from lbkit.errors import Misuse
 
@@ -40,9 +40,13 @@ class TlsParams(Params):
     """The parameters of a check that can run inside TLS."""
 
     tls: bool = Field(False, description="Speak TLS.")
-    ca_file: str | None = Field(None, description="CAs that the remote's certificate may be of, PEM. [default: system's]")
+    ca_file: str | None = Field(
+        None, description="CAs that the remote's certificate may be of, PEM. [default: system's]"
+    )
     cert_file: str | None = Field(None, description="Client certificate and its chain, PEM.")
-    key_file: str | None = Field(None, description="Key of the client certificate, PEM. [default: in the certificate's file]")
+    key_file: str | None = Field(
+        None, description="Key of the client certificate, PEM. [default: in the certificate's file]"
+    )
     server_name: str | None = Field(None, description="Name for SNI and verification. [default: the target's host]")
     verify: bool = Field(True, description="Verify the remote's certificate and name.")
 
@@ -62,8 +66,8 @@ class CheckKind(Generic[P]):
     """A kind of health check.
 
     `protocol(params)` prepares what all targets share and returns what makes one generator per target; it raises Misuse
-    for parameters that can't be used. `reasons`: the codes it adds to `lbkit.checks.reasons`. `explain`: `module:function`
-    behind `lbkit explain`, called as `function(target, params)`.
+    for parameters that can't be used. `reasons`: the codes it adds to `lbkit.checks.reasons`. `explain`: `module:name` of an
+    `lbkit.checks.explanation.Explainer`, loaded only for `lbkit explain`.
     """
 
     name: str
@@ -134,7 +138,15 @@ class Check:
 
     def result(self, target: Target, outcome: Outcome, duration: float, steps: dict[str, float]) -> Result:
         """A driver's outcome as a Result."""
-        status = "up" if outcome.up else "down"
+        status: Status = "up" if outcome.up else "down"
         return Result(
-            self.kind, str(target), status, outcome.step, outcome.reason, outcome.message, duration, steps, outcome.details
+            self.kind,
+            str(target),
+            status,
+            outcome.step,
+            outcome.reason,
+            outcome.message,
+            duration,
+            steps,
+            outcome.details,
         )

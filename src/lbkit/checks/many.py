@@ -11,6 +11,7 @@ import resource
 from _socket import IPPROTO_TCP, SO_ERROR, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from errno import EINPROGRESS
 from os import strerror
 from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
@@ -195,10 +196,8 @@ class Checker:
         self._look_ups += 1
 
         def done(found: list[Address] | NameFailed) -> None:
-            try:
+            with suppress(RuntimeError):  # the loop may have closed meanwhile
                 self._loop.call_soon_threadsafe(self._looked_up, flight, found)
-            except RuntimeError:
-                pass  # the loop has closed meanwhile
 
         look_up_aside(flight.target.host, flight.target.port, done)
 
@@ -269,37 +268,38 @@ class Checker:
         self._fill()
 
     def _advance(self, flight: _Flight, sock: socket, events: int) -> None:
-        if flight.talk is None:
+        talk = flight.talk
+        if talk is None:
             number = sock.getsockopt(SOL_SOCKET, SO_ERROR)
             if number:
                 self._connect(flight, flight.left or [], OSError(number, strerror(number)))
                 return
             if not events & EPOLLOUT:
                 return
-            self._begin(flight)
-            if not events & (EPOLLIN | EPOLLRDHUP) or flight.sock is None:
+            talk = self._begin(flight)
+            if flight.sock is None:
                 return
         elif flight.unsent and events & EPOLLOUT:
             self._send(flight, flight.unsent)
         if events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-            self._read(flight, sock, events)
+            self._read(flight, talk, sock, events)
 
-    def _begin(self, flight: _Flight) -> None:
+    def _begin(self, flight: _Flight) -> Talk:
         now = monotonic()
         flight.steps["connect"] = now - flight.since
         check = flight.check
         conversation = Conversation(check.protocol(flight.target), flight.steps)
-        flight.talk = talk = conversation if check.tls is None else check.tls(conversation, flight.target.host)
+        talk = conversation if check.tls is None else check.tls(conversation, flight.target.host)
         to_send = talk.begin(now)
+        flight.talk = talk
         if to_send is None:
             self._end(flight)
         elif to_send:
             self._send(flight, to_send)
+        return talk
 
-    def _read(self, flight: _Flight, sock: socket, events: int) -> None:
+    def _read(self, flight: _Flight, talk: Talk, sock: socket, events: int) -> None:
         """Read until nothing is left: an edge is reported once."""
-        talk = flight.talk
-        assert talk is not None
         more = True
         while more:
             try:
@@ -412,5 +412,3 @@ async def run_many(requests: Iterable[tuple[Check, Target]], at_once: int = 1000
             while ended:
                 open_requests -= 1
                 yield ended.popleft().result()
-
-

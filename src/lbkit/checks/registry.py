@@ -54,7 +54,9 @@ class Registry:
         """The kind of that name. Raises UnknownCheck, PluginBroken."""
         if name not in self._found:
             known = ", ".join(self.names())
-            raise UnknownCheck(f"no check is called {name!r}. There are: {known}. Install its plugin, or see `lbkit plugins`.")
+            raise UnknownCheck(
+                f"no check is called {name!r}. There are: {known}. Install its plugin, or see `lbkit plugins`."
+            )
         plugin = self._plugin(name)
         for kind in plugin.kinds:
             if kind.name == name:

@@ -82,7 +82,7 @@ class Secured:
         self._inner = inner
         self._incoming = _ssl.MemoryBIO()
         self._outgoing = _ssl.MemoryBIO()
-        self._tls = context._wrap_bio(self._incoming, self._outgoing, False, server_name)
+        self._tls = context._wrap_bio(self._incoming, self._outgoing, False, server_name)  # type: ignore[attr-defined]
         self._ready = False
         self._since = 0.0
         self.outcome: Outcome | None = None
@@ -170,18 +170,24 @@ def _classified(error: "_ssl.SSLError", after_handshake: bool) -> Lost:
         return Lost("client-certificate-refused", f"the remote refused the TLS session: “{alert}”. {advice}", "tls")
     if "ALERT" in mnemonic:
         alert = mnemonic.partition("ALERT_")[2].replace("_", " ").lower()
-        return Lost("tls-refused", f"the remote refused the TLS session: “{alert}”. Compare versions and ciphers.", "tls")
+        return Lost(
+            "tls-refused", f"the remote refused the TLS session: “{alert}”. Compare versions and ciphers.", "tls"
+        )
     if mnemonic in _NOT_TLS:
         return Lost("not-tls", "the remote does not answer in TLS. Check the port, or leave --tls out.", "tls")
     if not after_handshake and isinstance(error, (_ssl.SSLEOFError, _ssl.SSLZeroReturnError)):
-        message = "the remote closed the connection during the TLS handshake: it wants no TLS here, or no client like us."
+        message = (
+            "the remote closed the connection during the TLS handshake: it wants no TLS here, or no client like us."
+        )
         return Lost("closed", f"{message} Its log says why.", "tls")
     return Lost("tls-failed", f"TLS failed: {mnemonic.replace('_', ' ').lower() or error}.", "tls")
 
 
 def _untrusted(code: int, why: str) -> Lost:
     if code in (_HOST_MISMATCH, _IP_MISMATCH):
-        message = f"the remote's certificate is for another name: {why}. Give --server-name, or correct the certificate."
+        message = (
+            f"the remote's certificate is for another name: {why}. Give --server-name, or correct the certificate."
+        )
         return Lost("certificate-name", message, "tls")
     if code in (_EXPIRED, _NOT_YET_VALID):
         return Lost("certificate-expired", f"the remote's {why}. Renew it there; check both clocks.", "tls")

@@ -5,7 +5,8 @@ import errno
 from lbkit.checks.conversation import Outcome, down
 
 _REFUSED = (
-    "connection refused: nothing listens on {where} (or a firewall rejects it). Start the service there, or check the port."
+    "connection refused: nothing listens on {where} (or a firewall rejects it). "
+    "Start the service there, or check the port."
 )
 _TIMED_OUT = (
     "no answer to the connection request within {seconds:g} s: {where} is switched off, on another network, or a "
@@ -43,9 +44,9 @@ def timed_out_at_connect(where: str, seconds: float) -> Outcome:
 def name_failed(host: str, known_absent: bool) -> Outcome:
     """The name service answered without an address (`known_absent`), or gave no usable answer."""
     if known_absent:
-        text = f"the name {host} was not found: it is misspelt, or absent from DNS and /etc/hosts. Check it, or give the address."
+        text = f"the name {host} was not found: it is misspelt, or not in DNS or /etc/hosts. Check it, or give the address."
         return down("name-not-found", text, "dns")
-    text = f"the name service gave no answer for {host}: DNS is down or not reachable. Give the address, or repair DNS."
+    text = f"the name service gave no answer for {host}: DNS is down or out of reach. Give the address, or repair DNS."
     return down("dns-failed", text, "dns")
 
 

@@ -4,7 +4,7 @@ The verdict is fixed at the C-ECHO-RSP; whatever the release brings is a note be
 to say about failures stands in `words`, which is imported when there is one.
 """
 
-from lbkit.checks.conversation import Lost, Outcome, down, up
+from lbkit.checks.conversation import Lost, Outcome, up
 from lbkit_dicom_echo import pdu
 from lbkit_dicom_echo.pdu import Malformed
 
@@ -55,7 +55,7 @@ class Terms:
         self.busy_is_up = busy_is_up
 
 
-class _Verdict(Exception):  # noqa: N818 - it carries an outcome out of the steps
+class _Verdict(Exception):
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
 
@@ -64,8 +64,10 @@ def verification(terms: Terms) -> "Protocol":
     """One C-ECHO: the protocol that the drivers run."""
     reader = pdu.Reader()
     response = pdu.Response()
+    step = "associate"
     try:
         accepted = _accepted(*(yield from _read(reader, "associate", terms.associate_rq)), terms)
+        step = "echo"
         if found := reader.read():
             _unexpected(*found)  # an abort or a release may come before our request, and nothing else
         status = None
@@ -85,7 +87,7 @@ def verification(terms: Terms) -> "Protocol":
     except Lost as lost:
         from lbkit_dicom_echo import words
 
-        return words.lost(lost, reader.pending)
+        return words.lost(lost, step, reader.pending)
     outcome = _verdict(status, accepted, terms)
     ending, note = yield from _release(reader)
     outcome.last_words = ending

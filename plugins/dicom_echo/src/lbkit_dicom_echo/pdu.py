@@ -59,7 +59,7 @@ RELEASE_RP_PDU = pack(">BxII", RELEASE_RP, 4, 0)
 ABORT_PDU = pack(">BxII", ABORT, 4, 0)  # source 0: the service-user
 
 
-class Malformed(Exception):  # noqa: N818 - what a remote sent, not an error of ours
+class Malformed(Exception):
     """What was read is not what PS3.8 or PS3.7 allows; `start`: its first bytes, where it is not DICOM at all."""
 
     def __init__(self, message: str, start: bytes = b"") -> None:
@@ -127,9 +127,7 @@ def _item(kind: int, content: bytes) -> bytes:
 def associate_rq(calling: str, called: str) -> bytes:
     """A-ASSOCIATE-RQ (PS3.8 table 9-11) that proposes Verification in Implicit VR Little Endian as context 1."""
     context = (
-        bytes((CONTEXT_ID, 0, 0, 0))
-        + _item(0x30, VERIFICATION.encode())
-        + _item(0x40, IMPLICIT_LITTLE_ENDIAN.encode())
+        bytes((CONTEXT_ID, 0, 0, 0)) + _item(0x30, VERIFICATION.encode()) + _item(0x40, IMPLICIT_LITTLE_ENDIAN.encode())
     )
     user = (
         _item(0x51, pack(">I", MAX_PDU))
@@ -220,7 +218,9 @@ def _items(body: bytes, start: int, end: int, where: str) -> list[tuple[int, int
         kind, length = _ITEM.unpack_from(body, start)
         start += 4
         if start + length > end:
-            raise Malformed(f"{where} holds an item of type {kind:02X}H whose length of {length} bytes reaches beyond it")
+            raise Malformed(
+                f"{where} holds an item of type {kind:02X}H whose length of {length} bytes reaches beyond it"
+            )
         found.append((kind, start, start + length))
         start += length
     return found
@@ -266,7 +266,9 @@ def _context_result(body: bytes, start: int, end: int) -> int:
         ]
         if syntaxes != [IMPLICIT_LITTLE_ENDIAN]:
             chosen = ", ".join(syntaxes) or "none"
-            raise Malformed(f"A-ASSOCIATE-AC chose transfer syntax {chosen}; only {IMPLICIT_LITTLE_ENDIAN} was proposed")
+            raise Malformed(
+                f"A-ASSOCIATE-AC chose transfer syntax {chosen}; only {IMPLICIT_LITTLE_ENDIAN} was proposed"
+            )
     return result
 
 

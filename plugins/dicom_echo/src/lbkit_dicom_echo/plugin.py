@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 AeTitle = Annotated[str, AfterValidator(ae_title)]
-Status = Annotated[int, BeforeValidator(lambda given: status_code(given) if isinstance(given, str) else given), Field(ge=0, le=0xFFFF)]
+Status = Annotated[
+    int, BeforeValidator(lambda given: status_code(given) if isinstance(given, str) else given), Field(ge=0, le=0xFFFF)
+]
 
 
 class EchoParams(TlsParams):
@@ -53,4 +55,4 @@ def _protocol(params: EchoParams) -> Callable[[Target], Protocol]:
 def lbkit_checks() -> list[CheckKind[EchoParams]]:
     """The check c-echo."""
     summary = "DICOM verification: associate, C-ECHO, release"
-    return [CheckKind("c-echo", summary, EchoParams, _protocol, REASONS, "lbkit_dicom_echo.explain:explain")]
+    return [CheckKind("c-echo", summary, EchoParams, _protocol, REASONS, "lbkit_dicom_echo.explain:EXPLAINER")]

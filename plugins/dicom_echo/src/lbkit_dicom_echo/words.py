@@ -37,6 +37,14 @@ REJECT_REASONS = {
     (3, 2): "local-limit-exceeded",
 }
 
+REJECT_ADVICE = {
+    (1, 2): "The remote is no DICOM application entity of this standard. Check the address and port.",
+    (1, 3): "The remote does not know us as {calling}. Add that AE title there, or give the right one (--aet).",
+    (1, 7): "The remote is not called {called}. Give the AE title it is configured with (--aec), or add it there.",
+    (2, 2): "The remote speaks another version of the protocol. Check the address and port.",
+}
+REJECTED_SILENTLY = "The remote does not say why: its log will, at this time. Check both AE titles and its limits."
+
 ABORT_SOURCES = {0: "the DICOM UL service-user", 2: "the DICOM UL service-provider"}
 ABORT_REASONS = {
     0: "reason-not-specified",
@@ -77,6 +85,23 @@ STATUSES = {
 }
 
 
+# By step and reason; "" is any step.
+LOST = {
+    (
+        "associate",
+        "timed-out",
+    ): "the server takes connections and does not serve: hung, overloaded, or no DICOM service. "
+    "Restart it, or look at what it waits for.",
+    ("echo", "timed-out"): "the server takes associations and does not answer in them: its workers hang, perhaps on a "
+    "database or a disk. Look at what it waits for, or restart it.",
+    ("associate", "closed"): "the service hangs up on an association request: often a host or AE title that is not "
+    "allowed, or a limit that is reached. Its log says why.",
+    ("echo", "closed"): "the service takes the association and hangs up when it is to work: it is failing or stopping. "
+    "Its log says why.",
+    ("", "reset"): "its service crashed, or a firewall or an access list cut in. Its log says why.",
+}
+
+
 def status_name(status: int) -> str:
     """The name of a status, or of the class it falls into (PS3.7 annex C)."""
     if status in STATUSES:
@@ -104,12 +129,7 @@ def rejected(result: int, source: int, reason: int, terms: Terms) -> Outcome:
             return up(f"{said}; {meaning}", details=details)
         what = "Try again; if it stays, look for associations that hang there, or raise its limit."
         return down("rejected-transient", f"{said}; {meaning} {what}", details=details)
-    advice = {
-        (1, 2): "The remote is no DICOM application entity of this standard. Check the address and port.",
-        (1, 3): f"The remote does not know us as {terms.calling}. Add that AE title there, or give the right one (--aet).",
-        (1, 7): f"The remote is not called {terms.called}. Give the AE title it is configured with (--aec), or add it there.",
-        (2, 2): "The remote speaks another version of the protocol. Check the address and port.",
-    }.get((source, reason), "The remote does not say why: its log will, at this time. Check both AE titles and its limits.")
+    advice = REJECT_ADVICE.get((source, reason), REJECTED_SILENTLY).format(calling=terms.calling, called=terms.called)
     return down("rejected", f"{said}. {advice}", details=details)
 
 
@@ -138,7 +158,9 @@ def unexpected(kind: int, body: bytes, step: str) -> Outcome:
         }[step].format(abort_reason(body))
         return down("aborted", message, step, {"abort": {"source": body[2], "reason": body[3]}})
     if kind == pdu.RELEASE_RQ and step == "echo":
-        message = "asked for release instead of answering the echo: the server is shutting down or turns this client away."
+        message = (
+            "asked for release instead of answering the echo: the server is shutting down or turns this client away."
+        )
         return down("released-early", f"{message} Look at its log.", step, last_words=pdu.RELEASE_RP_PDU)
     message = f"sent {pdu.NAMES[kind]} where the {step} step needs another answer: its DICOM service is faulty."
     return down("protocol-error", message, step, last_words=pdu.ABORT_PDU)
@@ -153,7 +175,7 @@ def malformed(error: pdu.Malformed) -> Outcome:
 
 
 def _what_it_looks_like(start: bytes) -> str:
-    seen = pdu.text(start)
+    seen = pdu.text(start.strip())
     if start[0] in (0x15, 0x16) and start[1:2] in (b"", b"\x03"):
         return "a TLS server answers here. Give --tls, or check the port."
     if start[:5].upper() in (b"HTTP/", b"<!DOC", b"<HTML", b"<?XML"):
@@ -165,16 +187,9 @@ def _what_it_looks_like(start: bytes) -> str:
     return f"the answer begins with “{seen}”. Check the port."
 
 
-def lost(lost: Lost, pending: bool) -> Outcome:
+def lost(lost: Lost, step: str, pending: bool) -> Outcome:
     """The verdict on a connection that ended, or a deadline that passed, before the response."""
-    endings = {
-        "timed-out": "the server accepts connections and does not serve: hung, overloaded, or no DICOM service. "
-        "Restart it, or look at what it waits for.",
-        "closed": "the service ended the conversation without a word. Its log says why: often a host or AE title that "
-        "is not allowed, or a crash.",
-        "reset": "its service crashed, or a firewall or an access list cut in. Its log says why.",
-    }
-    meaning = endings.get(lost.reason)
+    meaning = LOST.get((step, lost.reason)) or LOST.get(("", lost.reason))
     if meaning is None:
         return down(lost.reason, lost.message, lost.step)
     middle = " (in the middle of a PDU)" if pending else ""
@@ -187,7 +202,9 @@ def echo_status(status: int, comment: str, accepted: bool, details: "dict[str, A
     said = f"answers C-ECHO with status {status:04X}H, {status_name(status)}" + (f" (“{comment}”)" if comment else "")
     if accepted:
         return up(f"{said}, accepted as asked", "echo", details)
-    advice = "the server is reached and does not verify. Its log says why; if it always answers so, give --accept-status"
+    advice = (
+        "the server is reached and does not verify. Its log says why; if it always answers so, give --accept-status"
+    )
     return down("echo-status", f"{said}: {advice} {status:04X}H.", "echo", details)
 
 

@@ -1,0 +1,44 @@
+# The two commands are `make demo` and `make test`. The first use of either makes .venv; nothing else on the machine is
+# touched, but for the system packages that the tests use, and those only where root and apt are there.
+
+VENV := .venv
+RUN := $(VENV)/bin/
+SECONDS ?= 600
+MEMBERS := pyproject.toml cli/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+
+.PHONY: demo test lint format bench fuzz version clean
+
+demo: $(VENV)/ready  ## simulated DICOM servers, broken one at a time
+	@$(RUN)lbkit demo
+
+test: $(VENV)/ready  ## all tests; says which are skipped, and for want of what
+	@sh tools/system-packages
+	@$(RUN)pytest $(PYTEST)
+
+lint: $(VENV)/ready  ## format, style, types, floors
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)mypy
+	$(RUN)lint-imports
+
+format: $(VENV)/ready
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+bench: $(VENV)/ready  ## every benchmark, and docs/performance.md anew
+	@sh tools/system-packages
+	$(RUN)python -m benchmarks --write docs/performance.md
+
+fuzz: $(VENV)/ready  ## SECONDS=600 on the reader of DICOM PDUs
+	$(RUN)pip install --quiet 'atheris>=2.3'
+	$(RUN)python fuzz/pdu_reader.py -max_total_time=$(SECONDS)
+
+version: $(VENV)/ready  ## VERSION=0.2.0: every member and every pin between them
+	$(RUN)python tools/version.py $(VERSION)
+
+$(VENV)/ready: requirements.lock $(MEMBERS) tools/virtual-environment
+	@sh tools/virtual-environment $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

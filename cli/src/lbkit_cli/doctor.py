@@ -1,0 +1,105 @@
+"""`lbkit doctor`: is this machine ready? Python, our own packages, the plugins, the engines, and a foreign `lbkit`."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+_PROGRAMS = {  # name: (arguments that print a version, what lbkit needs it for)
+    "haproxy": (["-v"], "layer-7 VIPs"),
+    "ipvsadm": (["--version"], "looking at layer-4 VIPs by hand"),
+    "keepalived": (["--version"], "the pair"),
+    "snmpd": (["-v"], "SNMP"),
+    "openssl": (["version"], "looking at certificates by hand"),
+}
+_PLACES = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not on the PATH of everybody who may ask
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `absent` is no fault: not every node needs every engine."""
+
+    name: str
+    state: Literal["ok", "absent", "wrong"]
+    found: str
+
+
+def doctor(json_: Annotated[bool, typer.Option("--json", help="Print a JSON array of findings.")] = False) -> None:
+    """Look at this machine: Python, plugins, engines and their versions. Exit code 1 when something is wrong.
+
+    Example: lbkit doctor
+    """
+    findings = [_python(), _core(), _foreign(), *_plugins(), *(_program(name) for name in _PROGRAMS)]
+    if json_:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+    else:
+        for finding in findings:
+            print(f"{finding.state:<7} {finding.name:<22} {finding.found}")
+    raise typer.Exit(1 if any(finding.state == "wrong" for finding in findings) else 0)
+
+
+def _python() -> Finding:
+    good = sys.version_info >= (3, 11)
+    return Finding("python", "ok" if good else "wrong", f"{platform.python_version()} at {sys.executable}")
+
+
+def _core() -> Finding:
+    versions = {}
+    for name in ("lbkit-core", "lbkit-cli"):
+        try:
+            versions[name] = distribution(name).version
+        except PackageNotFoundError:
+            return Finding("lbkit", "wrong", f"{name} is not installed. Install it.")
+    if len(set(versions.values())) > 1:
+        return Finding("lbkit", "wrong", f"{versions} belong to different releases. Install the same of each.")
+    return Finding("lbkit", "ok", versions["lbkit-core"])
+
+
+def _foreign() -> Finding:
+    """An unrelated project of the bare name `lbkit` installs an import package of the same name over ours."""
+    import lbkit
+
+    where = Path(lbkit.__file__ or "").parent
+    try:
+        other = distribution("lbkit")
+    except PackageNotFoundError:
+        return Finding("foreign lbkit", "ok", f"none; ours is at {where}")
+    return Finding(
+        "foreign lbkit",
+        "wrong",
+        f"the unrelated distribution lbkit {other.version} is installed and can overwrite ours at {where}. "
+        "Uninstall it, then reinstall lbkit-core.",
+    )
+
+
+def _plugins() -> list[Finding]:
+    from lbkit.checks.registry import Registry
+
+    return [
+        Finding(f"check {plugin.name}", "wrong", f"{plugin.error}. Reinstall {plugin.distribution}.")
+        if plugin.error
+        else Finding(f"check {plugin.name}", "ok", f"{plugin.distribution} {plugin.version}")
+        for plugin in Registry().plugins()
+    ]
+
+
+def _program(name: str) -> Finding:
+    arguments, purpose = _PROGRAMS[name]
+    path = shutil.which(name) or next((p for d in _PLACES if (p := shutil.which(name, path=d))), None)
+    if path is None:
+        return Finding(name, "absent", f"not installed; needed for {purpose}")
+    try:
+        ran = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as e:
+        return Finding(name, "wrong", f"{path} does not run: {e}")
+    said = (ran.stdout or ran.stderr).strip().splitlines()
+    return Finding(name, "ok", said[0] if said else path)

@@ -1,0 +1,1 @@
+"""Simulated DICOM servers that fail in every way a check must tell apart, and the command `lbkit demo`."""

@@ -1,0 +1,232 @@
+"""One association that asks for much, by pynetdicom, to see what a remote takes and how it answers: for `lbkit explain`.
+
+pynetdicom has timeouts for single steps and no bound over an association: a remote that drips holds it for hours. So it
+runs in a thread of its own, whose connection is cut at the deadline.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from time import monotonic
+
+from pydicom import uid
+from pynetdicom import AE, build_context, evt, sop_class
+from pynetdicom.association import Association
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_RELEASE_RP
+from pynetdicom.presentation import PresentationContext
+
+from lbkit_dicom_echo import pdu, words
+
+FAREWELL = 0.2  # seconds, within the deadline, in which a connection that was cut ends its threads
+
+# Our names, since those of PS3.6 fill a line: "JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14 …".
+SYNTAXES = {
+    uid.ImplicitVRLittleEndian: "Implicit VR Little Endian",
+    uid.ExplicitVRLittleEndian: "Explicit VR Little Endian",
+    uid.JPEGBaseline8Bit: "JPEG Baseline",
+    uid.JPEGLosslessSV1: "JPEG Lossless",
+    uid.JPEGLSLossless: "JPEG-LS Lossless",
+    uid.JPEG2000Lossless: "JPEG 2000 Lossless",
+    uid.RLELossless: "RLE Lossless",
+}
+IMAGES = tuple(SYNTAXES)
+PLAIN = IMAGES[:2]
+
+# What a load balancer in front of a cardiology archive passes on. Each pair of a service and a transfer syntax is a
+# presentation context of its own, because an acceptor chooses one transfer syntax for each (PS3.8 section 9.3.3.2).
+OFFER = (
+    (sop_class.Verification, PLAIN),
+    (sop_class.UltrasoundImageStorage, IMAGES),
+    (sop_class.UltrasoundMultiFrameImageStorage, IMAGES),
+    (sop_class.XRayAngiographicImageStorage, IMAGES),
+    (sop_class.SecondaryCaptureImageStorage, IMAGES),
+    (sop_class.TwelveLeadECGWaveformStorage, PLAIN),
+    (sop_class.GeneralECGWaveformStorage, PLAIN),
+    (sop_class.HemodynamicWaveformStorage, PLAIN),
+    (sop_class.EnhancedSRStorage, PLAIN),
+    (sop_class.EncapsulatedPDFStorage, PLAIN),
+    (sop_class.StudyRootQueryRetrieveInformationModelFind, PLAIN),
+    (sop_class.StudyRootQueryRetrieveInformationModelMove, PLAIN),
+    (sop_class.ModalityWorklistInformationFind, PLAIN),
+    (sop_class.StorageCommitmentPushModel, PLAIN),
+    (sop_class.ModalityPerformedProcedureStep, PLAIN),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the remote says to one SOP class: the transfer syntaxes that it takes, and its words for the others."""
+
+    name: str
+    accepted: tuple[str, ...]
+    refusal: str
+
+
+@dataclass(slots=True)
+class Negotiation:
+    """What came of it; "" and None: it did not come so far. All text is safe on a terminal."""
+
+    accepted: bool = False
+    ending: str = ""  # what came instead of an acceptance
+    application_context: str = ""
+    class_uid: str = ""
+    version: str = ""
+    max_pdu: int | None = None  # bytes, 0: no limit
+    services: tuple[Service, ...] = ()
+    echo: str = ""
+    release: str = ""
+    ran_out: bool = False  # of time
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What pynetdicom reports while it works."""
+
+    association: Association | None = None
+    pdus: list[object] = field(default_factory=list)
+
+    def on_request(self, event: evt.Event) -> None:
+        self.association = event.assoc
+
+    def on_pdu(self, event: evt.Event) -> None:
+        self.pdus.append(event.pdu)
+
+    def instead(self) -> str:
+        """In words, what the remote did instead of what it should have done."""
+        last = self.pdus[-1] if self.pdus else None
+        if isinstance(last, A_ASSOCIATE_RJ):
+            return words.rejection(last.result or 0, last.source or 0, last.reason_diagnostic or 0)
+        if isinstance(last, A_ABORT_RQ):
+            return f"A-ABORT by {words.abort_reason(bytes((0, 0, last.source or 0, last.reason_diagnostic or 0)))}"
+        return "the connection ended without it"
+
+    def hang_up(self) -> None:
+        """End the connection, and with it whatever waits for the remote."""
+        transport = self.association.dul.socket if self.association else None
+        if transport is not None and transport.socket is not None:
+            with suppress(OSError):
+                transport.socket.shutdown(socket.SHUT_RDWR)
+
+
+def negotiate(
+    address: tuple[str, int], calling: str, called: str, tls: tuple[ssl.SSLContext, str] | None, deadline: float
+) -> Negotiation:
+    """Associate, echo, release; ends at `deadline` (monotonic), and never raises for what the remote does."""
+    found, heard, ended = Negotiation(), _Heard(), threading.Event()
+
+    def work() -> None:
+        try:
+            _converse(found, heard, address, calling, called, tls, deadline - monotonic())
+        except Exception as e:  # pynetdicom raises whatever a remote's odd answer happens to break in it
+            found.ending = found.ending or f"pynetdicom can't read the answer: {pdu.text(str(e).encode())[:200]}"
+        finally:
+            ended.set()
+
+    with _silent():
+        threading.Thread(target=work, name="negotiation", daemon=True).start()
+        in_time = ended.wait(deadline - FAREWELL - monotonic())
+        so_far = replace(found, ran_out=not in_time)
+        if not in_time:
+            heard.hang_up()
+            ended.wait(FAREWELL)
+    return so_far
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What pynetdicom and pydicom would say of a remote stands in the document."""
+    logger = logging.getLogger("pynetdicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _converse(
+    found: Negotiation,
+    heard: _Heard,
+    address: tuple[str, int],
+    calling: str,
+    called: str,
+    tls: tuple[ssl.SSLContext, str] | None,
+    left: float,
+) -> None:
+    entity = AE(calling)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = left
+    association = entity.associate(
+        *address,
+        contexts=_contexts(),
+        ae_title=called,
+        max_pdu=pdu.MAX_PDU,
+        tls_args=tls,
+        evt_handlers=[(evt.EVT_REQUESTED, heard.on_request), (evt.EVT_PDU_RECV, heard.on_pdu)],
+    )
+    _learn(found, association)
+    if not association.is_established:
+        found.ending = "" if found.accepted else heard.instead()
+        return
+    found.echo = _echo(association, heard)
+    association.release()
+    confirmed = any(isinstance(heard_pdu, A_RELEASE_RP) for heard_pdu in heard.pdus)
+    found.release = "confirmed (A-RELEASE-RP)" if confirmed else f"not confirmed: {heard.instead()}"
+
+
+def _contexts() -> list[PresentationContext]:
+    return [build_context(service, syntax) for service, syntaxes in OFFER for syntax in syntaxes]
+
+
+def _learn(found: Negotiation, association: Association) -> None:
+    answer = association.acceptor.primitive
+    if answer is None or answer.result != 0:
+        return
+    remote = association.acceptor
+    found.application_context = _text(answer.application_context_name)
+    found.class_uid = _text(remote.implementation_class_uid)
+    found.version = _text(remote.implementation_version_name)
+    found.max_pdu = remote.maximum_length
+    found.services = _services(association)
+    found.accepted = True
+
+
+def _services(association: Association) -> tuple[Service, ...]:
+    contexts = [*association.accepted_contexts, *association.rejected_contexts]
+    services = []
+    for service, _ in OFFER:
+        answers = [context for context in contexts if context.abstract_syntax == service]
+        accepted = {context.transfer_syntax[0] for context in answers if context.result == 0}
+        refusals = sorted({context.result or 0 for context in answers} - {0})
+        services.append(
+            Service(
+                service.name.removesuffix(" SOP Class"),
+                tuple(name for syntax, name in SYNTAXES.items() if syntax in accepted),
+                ", ".join(words.CONTEXT_RESULTS.get(result, f"result {result}") for result in refusals),
+            )
+        )
+    return tuple(services)
+
+
+def _echo(association: Association, heard: _Heard) -> str:
+    try:
+        answer = association.send_c_echo()
+    except ValueError:
+        return "not tried, because Verification was not accepted"
+    if "Status" not in answer:
+        return f"no answer: {heard.instead()}"
+    comment = _text(answer.get("ErrorComment"))
+    said = f"{answer.Status:04X}H, {words.status_name(answer.Status)}"
+    return f"{said} (“{comment}”)" if comment else said
+
+
+def _text(value: object) -> str:
+    return "" if value is None else pdu.text(str(value).encode("latin-1", "replace"))
