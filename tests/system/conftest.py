@@ -1,0 +1,3 @@
+from lbkit.testing import listener
+
+__all__ = ["listener"]

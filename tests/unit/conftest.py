@@ -1,0 +1,3 @@
+from lbkit.testing import listener, throwaway_ca
+
+__all__ = ["listener", "throwaway_ca"]

@@ -1,0 +1,191 @@
+"""The command line as a user meets it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+LBKIT = Path(sys.executable).parent / "lbkit"
+KEYS = ["check", "target", "status", "step", "reason", "message", "duration_s", "steps", "details"]
+
+
+def lbkit(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [LBKIT, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "COLUMNS": "100", **environment},
+        check=False,
+    )
+
+
+@pytest.fixture
+def open_port(listener) -> str:
+    return listener(lambda client: client.recv(1)).target
+
+
+@pytest.fixture
+def closed_port() -> Iterator[str]:
+    with socket.socket() as held:  # bound, so that nobody else takes it, and not listening
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+def test_up_is_exit_0_and_one_line_on_stdout(open_port):
+    ran = lbkit("check", "connect", open_port)
+    assert ran.returncode == 0
+    assert ran.stdout.startswith(f"up connect {open_port} ")
+    assert ran.stdout.count("\n") == 1
+    assert ran.stderr == ""
+
+
+def test_down_is_exit_2_and_names_step_and_reason(closed_port):
+    ran = lbkit("check", "connect", closed_port)
+    assert ran.returncode == 2
+    assert " at connect (refused) " in ran.stdout
+
+
+def test_the_worst_of_several_targets_gives_the_exit_code_in_the_order_of_the_targets(open_port, closed_port):
+    ran = lbkit("check", "connect", closed_port, open_port)
+    assert ran.returncode == 2
+    assert [line.split()[0] for line in ran.stdout.splitlines()] == ["down", "up"]
+    assert "1 up, 1 down" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check", "connect", "127.0.0.1"], "no port is given"),
+        (["check", "connect", "127.0.0.1:0"], "A port is a number"),
+        (["check", "connect", "a b:1"], "no host name"),
+        (["check", "no-such-check", "h"], "no check is called 'no-such-check'. There are: "),
+        (["check", "connect", "h:1", "--timeout", "soon"], "timeout"),
+        (["check", "connect", "h:1", "--timeout", "-1"], "timeout"),
+        (["check", "connect", "h:1", "--no-such-option"], "No such option"),
+        (["check", "connect"], "Missing argument"),
+        (["check", "connect", "h:1", "--json", "--format", "nagios"], "contradict"),
+        (["check", "connect", "h:1", "--format", "xml"], "xml"),
+        (["check", "connect", "h:1", "--ca-file", "ca.pem"], "without tls"),
+        (["check", "connect", "h:1", "--tls", "--ca-file", "no-such-file.pem"], "no-such-file.pem can't be read"),
+        (["check", "c-echo", "h", "--aet", "a-title-that-is-too-long"], "at most 16"),
+        (["check", "c-echo", "h", "--accept-status", "12"], "four hexadecimal digits"),
+        (["no-such-command"], "No such command"),
+        (["explain", "connect", "h:1"], "connect"),
+    ],
+)
+def test_misuse_is_exit_3_with_a_message_and_no_traceback(arguments, says):
+    ran = lbkit(*arguments)
+    assert ran.returncode == 3
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout == ""
+
+
+def test_json_of_one_target_is_an_object_with_the_documented_keys(closed_port):
+    found = json.loads(lbkit("check", "connect", closed_port, "--json").stdout)
+    assert list(found) == KEYS
+    assert (found["status"], found["step"], found["reason"]) == ("down", "connect", "refused")
+
+
+def test_json_of_several_targets_is_an_array(open_port, closed_port):
+    found = json.loads(lbkit("check", "connect", open_port, closed_port, "--json").stdout)
+    assert [(list(one), one["status"]) for one in found] == [(KEYS, "up"), (KEYS, "down")]
+
+
+def test_targets_come_from_stdin_without_blank_lines_and_comments(open_port):
+    ran = lbkit("check", "connect", "-", "--json", stdin=f"# the first room\n\n{open_port}  # its door\n")
+    assert ran.returncode == 0
+    assert [one["target"] for one in json.loads(ran.stdout)] == [open_port]
+
+
+def test_a_wrong_line_of_stdin_is_named_and_nothing_is_run(open_port):
+    ran = lbkit("check", "connect", "-", stdin=f"{open_port}\nno port here\n")
+    assert ran.returncode == 3
+    assert "line 2 of stdin" in ran.stderr
+    assert ran.stdout == ""
+
+
+def test_stdin_without_a_target_is_misuse():
+    assert lbkit("check", "connect", "-", stdin="\n").returncode == 3
+
+
+def test_nagios_line_has_status_and_performance_data(closed_port):
+    ran = lbkit("check", "connect", closed_port, "--format", "nagios")
+    assert ran.returncode == 2
+    assert re.fullmatch(r"CONNECT CRITICAL - [^|]+ \| time=\d+\.\d+s;;;0 connect=\d+\.\d+s;;;0\n", ran.stdout)
+
+
+def test_verbose_shows_each_step_and_no_colour_where_there_is_no_terminal(closed_port):
+    ran = lbkit("check", "connect", closed_port, "-v")
+    assert "at connect: refused" in ran.stdout
+    assert "altogether" in ran.stdout
+    assert "\x1b" not in ran.stdout
+
+
+def test_no_color_is_honoured_even_where_colour_is_forced(closed_port):
+    assert "\x1b[31m" not in lbkit("check", "connect", closed_port, "-v", FORCE_COLOR="1", NO_COLOR="1").stdout
+
+
+@pytest.mark.parametrize(
+    "command", [["check", "connect"], ["check", "c-echo"], ["explain", "c-echo"], ["doctor"], ["plugins"]]
+)
+def test_every_command_has_help_with_an_example_and_json(command):
+    ran = lbkit(*command, "--help")
+    assert ran.returncode == 0
+    assert f"Example: lbkit {' '.join(command)}" in ran.stdout
+    assert "--json" in ran.stdout
+
+
+def test_plugins_lists_each_check_with_its_distribution():
+    found = json.loads(lbkit("plugins", "--json").stdout)
+    assert {(one["name"], one["distribution"]) for one in found} >= {
+        ("connect", "lbkit-core"),
+        ("c-echo", "lbkit-dicom-echo"),
+    }
+    assert all(one["error"] is None for one in found)
+
+
+def test_plugins_in_detail_documents_every_reason_code():
+    said = lbkit("plugins", "-v").stdout
+    assert all(f" {code} " in said for code in ("refused", "timed-out", "rejected-transient", "echo-status"))
+
+
+def test_a_disabled_plugin_is_not_there():
+    ran = lbkit("check", "c-echo", "h", LBKIT_DISABLE_PLUGINS="c-echo")
+    assert ran.returncode == 3
+    assert "no check is called 'c-echo'" in ran.stderr
+
+
+def test_doctor_says_what_is_found_and_is_content_without_engines():
+    ran = lbkit("doctor", "--json", PATH="/nonexistent")
+    assert ran.returncode == 0
+    states = {one["name"]: one["state"] for one in json.loads(ran.stdout)}
+    assert states["python"] == states["lbkit"] == states["foreign lbkit"] == "ok"
+
+
+def test_doctor_notices_a_foreign_lbkit(tmp_path):
+    info = tmp_path / "lbkit-3.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lbkit\nVersion: 3.0\n")
+    ran = lbkit("doctor", PYTHONPATH=str(tmp_path))
+    assert ran.returncode == 1
+    assert "unrelated distribution lbkit 3.0" in ran.stdout
+
+
+def test_completion_of_check_names(tmp_path):
+    ran = lbkit(_LBKIT_COMPLETE="complete_bash", COMP_WORDS="lbkit check c", COMP_CWORD="2")
+    assert ran.stdout.split() == ["c-echo", "connect"]
+
+
+def test_version_is_printed():
+    assert re.fullmatch(r"lbkit \d+\.\d+\.\d+\n", lbkit("--version").stdout)
