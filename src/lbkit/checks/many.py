@@ -166,7 +166,9 @@ class Checker:
 
     def _finish(self, flight: _Flight, outcome: Outcome) -> None:
         if flight.talk is not None and flight.sock is not None:
-            part(flight.sock, flight.talk.farewell())
+            last_words = flight.talk.farewell()
+            if last_words:
+                part(flight.sock, last_words)
         if flight.address and flight.address != flight.target.host:
             outcome.details["address"] = flight.address
         self._land(flight)
@@ -270,10 +272,11 @@ class Checker:
     def _advance(self, flight: _Flight, sock: socket, events: int) -> None:
         talk = flight.talk
         if talk is None:
-            number = sock.getsockopt(SOL_SOCKET, SO_ERROR)
-            if number:
-                self._connect(flight, flight.left or [], OSError(number, strerror(number)))
-                return
+            if events & (EPOLLERR | EPOLLHUP):
+                number = sock.getsockopt(SOL_SOCKET, SO_ERROR)
+                if number:
+                    self._connect(flight, flight.left or [], OSError(number, strerror(number)))
+                    return
             if not events & EPOLLOUT:
                 return
             talk = self._begin(flight)

@@ -23,6 +23,11 @@ class NameFailed(Exception):
 def literal(host: str, port: int) -> "Address | None":
     """The address that `host` spells out (IPv4, or IPv6 with or without scope), or None: it is a name."""
     try:
+        _socket.inet_pton(_socket.AF_INET, host)
+        return _socket.AF_INET, (host, port)
+    except OSError:
+        pass
+    try:
         found = _socket.getaddrinfo(
             _encoded(host), port, 0, _socket.SOCK_STREAM, 0, _socket.AI_NUMERICHOST | _socket.AI_NUMERICSERV
         )
