@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/
 SECONDS ?= 600
 MEMBERS := pyproject.toml cli/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test lint format bench fuzz version clean
+.PHONY: demo test lint format bench fuzz docs version clean
 
 demo: $(VENV)/ready  ## simulated DICOM servers, broken one at a time
 	@$(RUN)lbkit demo
@@ -32,6 +32,9 @@ bench: $(VENV)/ready  ## every benchmark, and docs/performance.md anew
 fuzz: $(VENV)/ready  ## SECONDS=600 on the reader of DICOM PDUs
 	$(RUN)pip install --quiet 'atheris>=2.3'
 	$(RUN)python fuzz/pdu_reader.py -max_total_time=$(SECONDS)
+
+docs: $(VENV)/ready  ## docs/checks.md, from what the checks declare
+	$(RUN)python tools/reference.py
 
 version: $(VENV)/ready  ## VERSION=0.2.0: every member and every pin between them
 	$(RUN)python tools/version.py $(VERSION)
