@@ -35,6 +35,9 @@ def main(argv: list[str]) -> int:
     except LbkitError as e:
         sys.stderr.write(f"lbkit-probe: {e}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("lbkit-probe: interrupted before a verdict.\n")
+        return 1
     except BaseException as e:
         sys.stderr.write(f"lbkit-probe: {type(e).__name__}: {e}. This is a defect of lbkit; please report it.\n")
         return 1

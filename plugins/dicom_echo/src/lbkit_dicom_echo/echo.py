@@ -83,7 +83,7 @@ def verification(terms: Terms) -> "Protocol":
     except Malformed as e:
         from lbkit_dicom_echo import words
 
-        return words.malformed(e)
+        return words.malformed(e, step)
     except Lost as lost:
         from lbkit_dicom_echo import words
 
@@ -150,24 +150,27 @@ def _verdict(answer: tuple[int, str], accepted: pdu.Accepted, terms: Terms) -> O
 
 def _release(reader: pdu.Reader) -> "Generator[tuple[str, bytes], bytes, tuple[bytes, str]]":
     """End the association; (last words, what was odd about it). A collision is answered as PS3.8 9.2 AR-8 and AR-9."""
-    asked = False
+    when = "right after the response"
     try:
         found = reader.read()
-        if found is not None:
-            asked = found[0] == pdu.RELEASE_RQ
-        else:
+        if found is None:
+            when = "instead of answering the release"
             found = yield from _read(reader, "release", pdu.RELEASE_RQ_PDU)
+            last_words = b""
             if found[0] == pdu.RELEASE_RQ:
-                found = yield from _read(reader, "release", pdu.RELEASE_RP_PDU)
+                found = reader.read()
+                if found is None:
+                    found = yield from _read(reader, "release", pdu.RELEASE_RP_PDU)
+                else:
+                    last_words = pdu.RELEASE_RP_PDU
+            if found[0] == pdu.RELEASE_RP:
+                return last_words, ""
+        elif found[0] == pdu.RELEASE_RQ:
+            return pdu.RELEASE_RP_PDU, "the remote asked for the release together with its response"
     except Malformed as e:
         return pdu.ABORT_PDU, f"after the response: {e}"
     except Lost as lost:
-        last_words = pdu.ABORT_PDU if lost.reason == "timed-out" else b""
-        return last_words, f"{lost.message} instead of answering the release"
-    if asked:
-        return pdu.RELEASE_RP_PDU, "the remote asked for the release together with its response"
-    if found[0] == pdu.RELEASE_RP:
-        return b"", ""
+        return pdu.ABORT_PDU if lost.reason == "timed-out" else b"", f"{lost.message} {when}"
     from lbkit_dicom_echo import words
 
-    return words.odd_release(*found)
+    return words.odd_release(*found, when)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from pydicom import uid
-from pynetdicom import AE, build_context, evt, sop_class
+from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_RELEASE_RP
 from pynetdicom.presentation import PresentationContext
@@ -28,8 +28,8 @@ FAREWELL = 0.2  # seconds, within the deadline, in which a connection that was c
 
 # Our names, since those of PS3.6 fill a line: "JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14 …".
 SYNTAXES = {
-    uid.ImplicitVRLittleEndian: "Implicit VR Little Endian",
-    uid.ExplicitVRLittleEndian: "Explicit VR Little Endian",
+    uid.ImplicitVRLittleEndian: "Implicit VR LE",
+    uid.ExplicitVRLittleEndian: "Explicit VR LE",
     uid.JPEGBaseline8Bit: "JPEG Baseline",
     uid.JPEGLosslessSV1: "JPEG Lossless",
     uid.JPEGLSLossless: "JPEG-LS Lossless",
@@ -42,21 +42,21 @@ PLAIN = IMAGES[:2]
 # What a load balancer in front of a cardiology archive passes on. Each pair of a service and a transfer syntax is a
 # presentation context of its own, because an acceptor chooses one transfer syntax for each (PS3.8 section 9.3.3.2).
 OFFER = (
-    (sop_class.Verification, PLAIN),
-    (sop_class.UltrasoundImageStorage, IMAGES),
-    (sop_class.UltrasoundMultiFrameImageStorage, IMAGES),
-    (sop_class.XRayAngiographicImageStorage, IMAGES),
-    (sop_class.SecondaryCaptureImageStorage, IMAGES),
-    (sop_class.TwelveLeadECGWaveformStorage, PLAIN),
-    (sop_class.GeneralECGWaveformStorage, PLAIN),
-    (sop_class.HemodynamicWaveformStorage, PLAIN),
-    (sop_class.EnhancedSRStorage, PLAIN),
-    (sop_class.EncapsulatedPDFStorage, PLAIN),
-    (sop_class.StudyRootQueryRetrieveInformationModelFind, PLAIN),
-    (sop_class.StudyRootQueryRetrieveInformationModelMove, PLAIN),
-    (sop_class.ModalityWorklistInformationFind, PLAIN),
-    (sop_class.StorageCommitmentPushModel, PLAIN),
-    (sop_class.ModalityPerformedProcedureStep, PLAIN),
+    ("Verification", pdu.VERIFICATION, PLAIN),
+    ("Ultrasound Image Storage", "1.2.840.10008.5.1.4.1.1.6.1", IMAGES),
+    ("Ultrasound Multi-frame Image Storage", "1.2.840.10008.5.1.4.1.1.3.1", IMAGES),
+    ("X-Ray Angiographic Image Storage", "1.2.840.10008.5.1.4.1.1.12.1", IMAGES),
+    ("Secondary Capture Image Storage", "1.2.840.10008.5.1.4.1.1.7", IMAGES),
+    ("12-lead ECG Waveform Storage", "1.2.840.10008.5.1.4.1.1.9.1.1", PLAIN),
+    ("General ECG Waveform Storage", "1.2.840.10008.5.1.4.1.1.9.1.2", PLAIN),
+    ("Hemodynamic Waveform Storage", "1.2.840.10008.5.1.4.1.1.9.2.1", PLAIN),
+    ("Enhanced SR Storage", "1.2.840.10008.5.1.4.1.1.88.22", PLAIN),
+    ("Encapsulated PDF Storage", "1.2.840.10008.5.1.4.1.1.104.1", PLAIN),
+    ("Study Root Query/Retrieve - FIND", "1.2.840.10008.5.1.4.1.2.2.1", PLAIN),
+    ("Study Root Query/Retrieve - MOVE", "1.2.840.10008.5.1.4.1.2.2.2", PLAIN),
+    ("Modality Worklist - FIND", "1.2.840.10008.5.1.4.31", PLAIN),
+    ("Storage Commitment Push", "1.2.840.10008.1.20.1", PLAIN),
+    ("Modality Performed Procedure Step", "1.2.840.10008.3.1.2.3.3", PLAIN),
 )
 
 
@@ -183,7 +183,7 @@ def _converse(
 
 
 def _contexts() -> list[PresentationContext]:
-    return [build_context(service, syntax) for service, syntaxes in OFFER for syntax in syntaxes]
+    return [build_context(sop_class, syntax) for _, sop_class, syntaxes in OFFER for syntax in syntaxes]
 
 
 def _learn(found: Negotiation, association: Association) -> None:
@@ -202,14 +202,14 @@ def _learn(found: Negotiation, association: Association) -> None:
 def _services(association: Association) -> tuple[Service, ...]:
     contexts = [*association.accepted_contexts, *association.rejected_contexts]
     services = []
-    for service, _ in OFFER:
-        answers = [context for context in contexts if context.abstract_syntax == service]
-        accepted = {context.transfer_syntax[0] for context in answers if context.result == 0}
+    for name, sop_class, _ in OFFER:
+        answers = [context for context in contexts if context.abstract_syntax == sop_class]
+        accepted = [syntax for context in answers if context.result == 0 for syntax in context.transfer_syntax]
         refusals = sorted({context.result or 0 for context in answers} - {0})
         services.append(
             Service(
-                service.name.removesuffix(" SOP Class"),
-                tuple(name for syntax, name in SYNTAXES.items() if syntax in accepted),
+                name,
+                tuple(SYNTAXES.get(syntax) or _text(syntax) for syntax in accepted),
                 ", ".join(words.CONTEXT_RESULTS.get(result, f"result {result}") for result in refusals),
             )
         )
@@ -217,10 +217,9 @@ def _services(association: Association) -> tuple[Service, ...]:
 
 
 def _echo(association: Association, heard: _Heard) -> str:
-    try:
-        answer = association.send_c_echo()
-    except ValueError:
-        return "not tried, because Verification was not accepted"
+    if all(context.abstract_syntax != pdu.VERIFICATION for context in association.accepted_contexts):
+        return "not tried: Verification was not accepted"
+    answer = association.send_c_echo()
     if "Status" not in answer:
         return f"no answer: {heard.instead()}"
     comment = _text(answer.get("ErrorComment"))

@@ -8,7 +8,7 @@ from _struct import Struct, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import TypeVar
 
     T = TypeVar("T")
@@ -25,6 +25,7 @@ MAX_PDU = 16384  # bytes of one P-DATA-TF's variable field that we announce, and
 MAX_ASSOCIATE_AC = 131072  # far above any legal answer to one proposed context
 MAX_COMMAND = 16384  # bytes of one command set; a C-ECHO-RSP has about 70
 MAX_FRAGMENTS = 256
+MAX_TEXT = 64  # characters of a remote's that we show; the standard's own limit for UIDs and error comments
 
 ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 2, 3, 4, 5, 6, 7
 
@@ -109,9 +110,9 @@ def _known_type(buffer: bytes) -> tuple[int, int]:
     raise Malformed("this is no DICOM PDU", start=buffer[:48])
 
 
-def text(raw: bytes) -> str:
-    """Bytes of a remote as text that is safe on a terminal: printable ASCII, everything else as `?`."""
-    plain = raw.decode("latin-1")
+def text(raw: bytes, most: int | None = None) -> str:
+    """Bytes of a remote, the first `most`, as text that is safe on a terminal: printable ASCII, everything else as `?`."""
+    plain = raw[:most].decode("latin-1")
     if not (plain.isascii() and plain.isprintable()):
         plain = "".join([c if " " <= c <= "~" else "?" for c in plain])
     return plain.strip()
@@ -209,9 +210,8 @@ def remembered(read: "Callable[[bytes], T]") -> "Callable[[bytes], T]":
     return reading
 
 
-def _items(body: bytes, start: int, end: int, where: str) -> list[tuple[int, int, int]]:
+def _items(body: bytes, start: int, end: int, where: str) -> "Iterator[tuple[int, int, int]]":
     """(type, start, end) of each item between two offsets; lengths that reach beyond are Malformed."""
-    found = []
     while start < end:
         if end - start < 4:
             raise Malformed(f"{where} ends in the middle of an item")
@@ -221,9 +221,8 @@ def _items(body: bytes, start: int, end: int, where: str) -> list[tuple[int, int
             raise Malformed(
                 f"{where} holds an item of type {kind:02X}H whose length of {length} bytes reaches beyond it"
             )
-        found.append((kind, start, start + length))
+        yield kind, start, start + length
         start += length
-    return found
 
 
 @remembered
@@ -242,9 +241,9 @@ def associate_ac(body: bytes) -> Accepted:
                 if sub == 0x51:
                     max_pdu = _max_pdu(body[first:stop])
                 elif sub == 0x52:
-                    class_uid = text(body[first:stop].rstrip(b"\0"))
+                    class_uid = text(body[first:stop].rstrip(b"\0"), MAX_TEXT)
                 elif sub == 0x55:
-                    version = text(body[first:stop])
+                    version = text(body[first:stop], MAX_TEXT)
     if result < 0:
         raise Malformed("A-ASSOCIATE-AC does not answer the presentation context that was proposed")
     return Accepted(result, max_pdu, class_uid, version)
@@ -260,12 +259,12 @@ def _context_result(body: bytes, start: int, end: int) -> int:
         raise Malformed(f"A-ASSOCIATE-AC gives presentation context result {result}; 0 to 4 are legal")
     if result == 0:
         syntaxes = [
-            text(body[first:stop].rstrip(b"\0"))
+            text(body[first:stop].rstrip(b"\0"), MAX_TEXT)
             for kind, first, stop in _items(body, start + 4, end, "a presentation context of A-ASSOCIATE-AC")
             if kind == 0x40
         ]
         if syntaxes != [IMPLICIT_LITTLE_ENDIAN]:
-            chosen = ", ".join(syntaxes) or "none"
+            chosen = ", ".join(syntaxes[:4]) or "none"
             raise Malformed(
                 f"A-ASSOCIATE-AC chose transfer syntax {chosen}; only {IMPLICIT_LITTLE_ENDIAN} was proposed"
             )
@@ -335,7 +334,7 @@ def echo_status(command: bytes) -> tuple[int, str]:
     if data_set != 0x0101:
         raise Malformed(f"Command Data Set Type (0000,0800) is {data_set:04X}H; a C-ECHO-RSP has 0101H, no data set")
     status = _short(fields, 0x0900, "Status")
-    return status, text(fields.get(0x0902, b"").rstrip(b"\0")[:64])
+    return status, text(fields.get(0x0902, b"").rstrip(b"\0"), MAX_TEXT)
 
 
 def _elements(command: bytes) -> dict[int, bytes]:

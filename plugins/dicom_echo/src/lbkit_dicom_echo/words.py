@@ -114,13 +114,18 @@ def status_name(status: int) -> str:
     return "a status that the standard does not define"
 
 
-def rejected(result: int, source: int, reason: int, terms: Terms) -> Outcome:
-    """The verdict on an A-ASSOCIATE-RJ."""
-    said = (
+def rejection(result: int, source: int, reason: int) -> str:
+    """An A-ASSOCIATE-RJ in the standard's words."""
+    return (
         f"A-ASSOCIATE-RJ: {REJECT_RESULTS.get(result, f'result {result}')}, "
         f"{REJECT_SOURCES.get(source, f'source {source}')}, "
         f"{REJECT_REASONS.get((source, reason), f'reason {reason} (reserved)')}"
     )
+
+
+def rejected(result: int, source: int, reason: int, terms: Terms) -> Outcome:
+    """The verdict on an A-ASSOCIATE-RJ."""
+    said = rejection(result, source, reason)
     details: dict[str, Any] = {"reject": {"result": result, "source": source, "reason": reason}}
     if result == 2:
         meaning = "the server is alive and takes no association just now, usually because all of its are in use."
@@ -166,12 +171,13 @@ def unexpected(kind: int, body: bytes, step: str) -> Outcome:
     return down("protocol-error", message, step, last_words=pdu.ABORT_PDU)
 
 
-def malformed(error: pdu.Malformed) -> Outcome:
+def malformed(error: pdu.Malformed, step: str) -> Outcome:
     """The verdict on bytes that break the standard."""
-    if error.start:
+    if error.start and step == "associate":
         return down("not-dicom", f"not DICOM: {_what_it_looks_like(error.start)}")
-    message = f"{error}: the remote breaks the DICOM standard here. Report it to the maker of that server."
-    return down("protocol-error", message, last_words=pdu.ABORT_PDU)
+    what = f"{error} (it begins with {error.start[:8].hex(' ')})" if error.start else error
+    message = f"{what}: the remote breaks the DICOM standard here. Report it to the maker of that server."
+    return down("protocol-error", message, step, last_words=pdu.ABORT_PDU)
 
 
 def _what_it_looks_like(start: bytes) -> str:
@@ -208,8 +214,8 @@ def echo_status(status: int, comment: str, accepted: bool, details: "dict[str, A
     return down("echo-status", f"{said}: {advice} {status:04X}H.", "echo", details)
 
 
-def odd_release(kind: int, body: bytes) -> tuple[bytes, str]:
+def odd_release(kind: int, body: bytes, when: str) -> tuple[bytes, str]:
     """(last words, note) for a PDU that is no answer to the release."""
     if kind == pdu.ABORT:
-        return b"", f"A-ABORT by {abort_reason(body)} instead of answering the release"
-    return pdu.ABORT_PDU, f"{pdu.NAMES[kind]} instead of answering the release"
+        return b"", f"A-ABORT by {abort_reason(body)} {when}"
+    return pdu.ABORT_PDU, f"{pdu.NAMES[kind]} {when}"
