@@ -14,7 +14,9 @@ ROOT = Path(__file__).parent.parent.parent
 MEMBERS = (".", "cli", "plugins/dicom_echo", "plugins/demo")
 
 
-def run(*command: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: object, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     words = [str(word) for word in command]
     return subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=cwd, env=env, check=False)
 
@@ -42,7 +44,9 @@ def test_each_wheel_holds_its_package_alone_with_py_typed_and_the_licence_stands
     packages = {}
     for wheel in wheels:
         names = zipfile.ZipFile(wheel).namelist()
-        packages[wheel.name.partition("-")[0]] = {n.partition("/")[0] for n in names if not n.split("/")[0].endswith("info")}
+        packages[wheel.name.partition("-")[0]] = {
+            n.partition("/")[0] for n in names if not n.split("/")[0].endswith("info")
+        }
         own = [n for n in names if n.endswith("py.typed")]
         assert own, wheel
     assert packages["lbkit_core"] == {"lbkit", "lbkit_probe"}

@@ -142,6 +142,8 @@ def _converse(sock: "_socket.socket", talk: "Talk", deadline: float, timeout: fl
         while to_send is not None:
             if to_send and broken is None:
                 broken = _send(sock, to_send, deadline)
+            if QUICKACK is not None:  # after the send, so that our data carries the acknowledgement of what came before
+                sock.setsockopt(_socket.IPPROTO_TCP, QUICKACK, 1)
             try:
                 sock.settimeout(max(deadline - monotonic(), 0.000001))
                 data = sock.recv(READ_SIZE)
@@ -154,8 +156,6 @@ def _converse(sock: "_socket.socket", talk: "Talk", deadline: float, timeout: fl
             if not data and broken is not None:
                 talk.lose(was_reset(), monotonic())
                 break
-            if QUICKACK is not None:
-                sock.setsockopt(_socket.IPPROTO_TCP, QUICKACK, 1)
             to_send = talk.receive(data, monotonic())
         part(sock, talk.farewell())
     finally:

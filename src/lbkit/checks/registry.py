@@ -83,7 +83,7 @@ class Registry:
         else:
             try:
                 kinds = self._register(entry)
-            except Exception as e:  # whatever a plugin's module raises is that plugin's trouble alone
+            except (Exception, SystemExit) as e:  # whatever a plugin's module raises is that plugin's trouble alone
                 error = f"{type(e).__name__}: {e}"
         return Plugin(name, entry.value, distribution, version, kinds, error)
 
@@ -100,7 +100,7 @@ class Registry:
             if [kind.name for kind in kinds] != [entry.name]:
                 names = ", ".join(kind.name for kind in kinds) or "nothing"
                 raise PluginBroken(f"its entry point is called {entry.name}, and it gives {names}")
-        except Exception:
+        except BaseException:
             self._manager.unregister(module)
             raise
         return kinds

@@ -40,7 +40,8 @@ class Result:
         where = "" if self.status == "up" else f" at {self.step} ({self.reason})"
         beside = [*self.details.get("warnings", ()), *self.details.get("notes", ())]
         aside = f" [{'; '.join(beside)}]" if beside else ""
-        return f"{self.status} {self.check} {self.target}{where} {milliseconds(self.duration)}: {self.message}{aside}"
+        took = milliseconds(self.duration)
+        return printable(f"{self.status} {self.check} {self.target}{where} {took}: {self.message}{aside}")
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `--json` prints; the keys are stable."""
@@ -63,7 +64,8 @@ class Result:
     def as_nagios(self) -> str:
         """The status line of a Nagios plugin, with the times as performance data (Nagios plugin guidelines, 2.1 and 2.6)."""
         word = ("OK", "WARNING", "CRITICAL")[self.exit_code]
-        text = f"{self.check.upper()} {word} - {self.target} {self.message}".replace("|", "/")
+        beside = "".join(f"; {warning}" for warning in self.details.get("warnings", ()))
+        text = printable(f"{self.check.upper()} {word} - {self.target} {self.message}{beside}").replace("|", "/")
         times = {"time": self.duration, **self.steps}
         return f"{text} | {' '.join(f'{name}={seconds:.6f}s;;;0' for name, seconds in times.items())}"
 
@@ -74,3 +76,8 @@ def milliseconds(seconds: float) -> str:
         return f"{seconds:.2f} s"
     ms = seconds * 1000
     return f"{ms:.2f} ms" if ms < 10 else f"{ms:.1f} ms"
+
+
+def printable(text: str) -> str:
+    """Text on one line, and safe on a terminal, whatever a check quotes of a remote."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lbkit.errors import Misuse
 
-_NAME = re.compile(r"[^\s\[\]/:@?#,\x00-\x1f]+")
+_NAME = re.compile(r"[^\s\[\]/:@?#,]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Target:
     def parse(cls, text: str, default_port: int | None = None) -> Target:
         """Read `HOST`, `HOST:PORT`, `ADDRESS6` or `[ADDRESS6]:PORT`. Raises Misuse."""
         host, port = _split(text.strip())
-        if not host or len(host) > 253 or not (_NAME.fullmatch(host) or _is_ipv6(host)):
+        if not host or len(host) > 253 or not host.isprintable() or not (_NAME.fullmatch(host) or _is_ipv6(host)):
             raise Misuse(f"target {text!r}: this is no host name or address. Write HOST, HOST:PORT or [IPV6]:PORT.")
         if port is None and default_port is None:
             raise Misuse(f"target {text!r}: no port is given. Write HOST:PORT, or give --port.")

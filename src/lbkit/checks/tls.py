@@ -119,7 +119,8 @@ class Secured:
             self._settle()
         else:
             self.steps["tls"] = now - self._since
-            message = lost.message if lost.step else f"{lost.message} during the TLS handshake"
+            why = "during the TLS handshake: it may speak no TLS on this port. Leave --tls out, or look at its log."
+            message = lost.message if lost.step else f"{lost.message} {why}"
             self.outcome = down(lost.reason, message, "tls")
 
     def farewell(self) -> bytes:
@@ -170,9 +171,9 @@ def _classified(error: "_ssl.SSLError", after_handshake: bool) -> Lost:
         return Lost("client-certificate-refused", f"the remote refused the TLS session: “{alert}”. {advice}", "tls")
     if "ALERT" in mnemonic:
         alert = mnemonic.partition("ALERT_")[2].replace("_", " ").lower()
-        return Lost(
-            "tls-refused", f"the remote refused the TLS session: “{alert}”. Compare versions and ciphers.", "tls"
-        )
+        # TLS 1.2 has no alert for a client certificate that is missing: it is “handshake failure” too (RFC 5246 7.4.6)
+        advice = "Compare versions and ciphers, and whether it wants a client certificate (--cert-file)."
+        return Lost("tls-refused", f"the remote refused the TLS session: “{alert}”. {advice}", "tls")
     if mnemonic in _NOT_TLS:
         return Lost("not-tls", "the remote does not answer in TLS. Check the port, or leave --tls out.", "tls")
     if not after_handshake and isinstance(error, (_ssl.SSLEOFError, _ssl.SSLZeroReturnError)):

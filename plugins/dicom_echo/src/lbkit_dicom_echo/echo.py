@@ -35,7 +35,7 @@ def ae_title(value: str) -> str:
 def status_code(value: str) -> int:
     """A status as it is written: `0122H`, `0122`, `0x0122`. Raises ValueError."""
     digits = value.strip().removeprefix("0x").rstrip("hH")
-    if len(digits) != 4 or not digits.isalnum():
+    if len(digits) != 4 or digits.strip("0123456789abcdefABCDEF"):
         raise ValueError(f"{value!r} is no status; write four hexadecimal digits such as 0122H")
     return int(digits, 16)
 

@@ -8,10 +8,7 @@ from _struct import Struct, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import TypeVar
-
-    T = TypeVar("T")
+    from collections.abc import Iterator
 
 VERIFICATION = "1.2.840.10008.1.1"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
@@ -192,24 +189,6 @@ class Accepted:
         self.version = version
 
 
-def remembered(read: "Callable[[bytes], T]") -> "Callable[[bytes], T]":
-    """Keep the latest short answers: a server answers every check in the same bytes, and reading them costs as much as
-    the rest of the protocol together (docs/performance.md)."""
-    known: dict[bytes, T] = {}
-
-    def reading(raw: bytes) -> "T":
-        found = known.get(raw)
-        if found is None:
-            found = read(raw)
-            if len(raw) <= 1024:
-                if len(known) >= 256:
-                    known.clear()
-                known[raw] = found
-        return found
-
-    return reading
-
-
 def _items(body: bytes, start: int, end: int, where: str) -> "Iterator[tuple[int, int, int]]":
     """(type, start, end) of each item between two offsets; lengths that reach beyond are Malformed."""
     while start < end:
@@ -225,7 +204,6 @@ def _items(body: bytes, start: int, end: int, where: str) -> "Iterator[tuple[int
         start += length
 
 
-@remembered
 def associate_ac(body: bytes) -> Accepted:
     """Read an A-ASSOCIATE-AC's variable field. Raises Malformed. Items of unknown type are skipped (PS3.8 9.3.1)."""
     result = -1
@@ -320,7 +298,6 @@ class Response:
             raise Malformed(f"the response does not end: {self._fragments} fragments, {self._size} bytes")
 
 
-@remembered
 def echo_status(command: bytes) -> tuple[int, str]:
     """(status, error comment) of a C-ECHO-RSP's command set (PS3.7 table 9.3-13). Raises Malformed."""
     fields = _elements(command)

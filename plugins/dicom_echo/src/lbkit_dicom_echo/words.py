@@ -98,6 +98,10 @@ LOST = {
     "allowed, or a limit that is reached. Its log says why.",
     ("echo", "closed"): "the service takes the association and hangs up when it is to work: it is failing or stopping. "
     "Its log says why.",
+    (
+        "associate",
+        "reset",
+    ): "its service crashed, a firewall or an access list cut in, or it expects TLS and gets none. Its log says why.",
     ("", "reset"): "its service crashed, or a firewall or an access list cut in. Its log says why.",
 }
 

@@ -1,0 +1,152 @@
+"""`lbkit explain c-echo`: all that a remote negotiates, for a human, and what to change on which side."""
+
+from __future__ import annotations
+
+import ssl
+from itertools import product
+from time import monotonic
+
+from pydantic import Field
+
+from lbkit.checks.explanation import Explainer, Explanation, Section
+from lbkit.checks.kind import TlsParams
+from lbkit.checks.result import milliseconds
+from lbkit.checks.target import Target
+from lbkit_dicom_echo import pdu
+from lbkit_dicom_echo.advice import advice
+from lbkit_dicom_echo.attempts import Attempt, most_promising, try_titles
+from lbkit_dicom_echo.negotiation import OFFER, Negotiation, negotiate
+from lbkit_dicom_echo.plugin import AeTitle
+
+# Roots of implementation class UIDs by which a remote gives away what it is made with.
+MAKERS = {
+    "1.2.276.0.7230010.3.": "dcmtk, which Orthanc is built on too",
+    "1.2.826.0.1.3680043.9.3811.": "pynetdicom",
+    "1.2.40.0.13.1.": "dcm4che",
+    "1.2.840.113619.": "GE",
+    "1.3.6.1.4.1.5962.": "PixelMed",
+    "1.3.12.2.1107.": "Siemens",
+    "1.3.46.670589.": "Philips",
+}
+
+
+class ExplainParams(TlsParams):
+    """All that a DICOM server negotiates: which AE titles and services it takes, and what to change on which side."""
+
+    port: int | None = Field(104, ge=1, le=65535, description="Port of targets that name none.")
+    timeout: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="All of it ends within this time.",
+        json_schema_extra={"unit": "s"},
+    )
+    aet: tuple[AeTitle, ...] = Field(
+        ("LOADBALANCER",), min_length=1, description="Our AE title (calling). Several: each is tried with each --aec."
+    )
+    aec: tuple[AeTitle, ...] = Field(
+        ("LB-SCP",), min_length=1, description="The remote's AE title (called). May be given several times."
+    )
+
+
+def explain(target: Target, params: ExplainParams) -> Explanation:
+    """Check with every pair of AE titles, then negotiate with the pair that got furthest.
+
+    The checks have half of the time, so that a remote that hangs in its echo still shows what it negotiates.
+    Raises Misuse and CannotRun as the check does; never for what the remote does.
+    """
+    deadline = monotonic() + params.timeout
+    pairs = list(product(params.aet, params.aec))
+    attempts = try_titles(target, params.model_dump(include=_TLS), pairs, deadline - params.timeout / 2)
+    sections = [_verdict(attempts[0]), _titles(attempts, pairs)]
+    found = None
+    if best := most_promising(attempts):
+        address = (best.result.details.get("address", target.host), target.port)
+        found = negotiate(address, best.calling, best.called, _tls(target, params), deadline)
+        sections += [_remote(found), _association(best, found, params.timeout), _services(found)]
+    shown = [section for section in sections if section.rows]
+    return Explanation(f"DICOM at {target}", shown, advice(target, attempts, found))
+
+
+EXPLAINER = Explainer(ExplainParams, explain)
+
+_TLS = set(TlsParams.model_fields) - {"port", "timeout"}
+
+
+def _tls(target: Target, params: ExplainParams) -> tuple[ssl.SSLContext, str] | None:
+    """As `lbkit.checks.tls.layer` sets it up, which has read these files already, so that they can be used."""
+    if not params.tls:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not params.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif params.ca_file:
+        context.load_verify_locations(params.ca_file)
+    else:
+        context.set_default_verify_paths()
+    if params.cert_file:
+        context.load_cert_chain(params.cert_file, params.key_file)
+    return context, params.server_name or target.host
+
+
+def _verdict(attempt: Attempt) -> Section:
+    result = attempt.result
+    rows = [("verdict", result.line())]
+    rows.append(("steps", ", ".join(f"{step} {milliseconds(seconds)}" for step, seconds in result.steps.items())))
+    if address := result.details.get("address"):
+        rows.append(("address", address))
+    if tls := result.details.get("tls"):
+        rows.append(("TLS", f"{tls['version']}, {tls['cipher']}"))
+    return Section("Check", rows)
+
+
+def _titles(attempts: list[Attempt], pairs: list[tuple[str, str]]) -> Section:
+    rows = [attempt.row() for attempt in attempts]
+    rows += [
+        (f"{calling} → {called}", "not tried, for what came of the others") for calling, called in pairs[len(rows) :]
+    ]
+    return Section("AE titles (calling → called)", rows)
+
+
+def _remote(found: Negotiation) -> Section:
+    if not found.accepted:
+        return Section("Remote", [])
+    maker = next((name for root, name in MAKERS.items() if found.class_uid.startswith(root)), "")
+    context = found.application_context
+    return Section(
+        "Remote",
+        [
+            ("implementation version", found.version or "not given"),
+            ("implementation class UID", f"{found.class_uid or 'not given'}{f' ({maker})' if maker else ''}"),
+            ("maximum PDU length", _max_pdu(found.max_pdu)),
+            ("application context", f"{context}{' (DICOM)' if context == pdu.APPLICATION_CONTEXT else ''}"),
+        ],
+    )
+
+
+def _max_pdu(length: int | None) -> str:
+    if length is None:
+        return "not given"
+    if length == 0:
+        return "0: it takes PDUs of any length"
+    return f"{length} bytes: what is longer, images above all, is sent to it in several P-DATA-TF PDUs"
+
+
+def _association(best: Attempt, found: Negotiation, timeout: float) -> Section:
+    nothing = f"no answer within {timeout:g} s; given up" if found.ran_out else "not reached"
+    request = "accepted" if found.accepted else found.ending or nothing
+    return Section(
+        f"Association as {best.calling} → {best.called}",
+        [
+            (f"request with {len(OFFER)} services", request),
+            ("C-ECHO", found.echo or nothing),
+            ("release", found.release or nothing),
+        ],
+    )
+
+
+def _services(found: Negotiation) -> Section:
+    rows = [(service.name, ", ".join(service.accepted) or f"refused: {service.refusal}") for service in found.services]
+    return Section("Services, and the transfer syntaxes that it takes for them", rows)

@@ -1,0 +1,74 @@
+"""The three doors to one check: the blocking driver, the asyncio driver, and `lbkit-probe` in an empty environment."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import lbkit
+from lbkit.checks.result import Result
+
+PROBE = Path(sys.executable).with_name("lbkit-probe")
+LINE = re.compile(
+    r"c-echo (?P<where>\S+) (up|down at (?P<step>[\w-]+) \((?P<reason>[\w-]+)\)) (?P<ms>[\d.]+) ms: (?P<message>.*)\n"
+)
+
+
+class Said(NamedTuple):
+    """A verdict, as every door gives it. `details`: what the probe leaves out."""
+
+    status: str
+    step: str
+    reason: str
+    message: str
+    duration: float
+    details: dict[str, Any]
+
+    @property
+    def verdict(self) -> tuple[str, str, str]:
+        return self.status, self.step, self.reason
+
+
+Door: TypeAlias = Callable[..., Said]
+
+
+def blocking(target: str, **options: Any) -> Said:
+    return _said(lbkit.check("c-echo", target, **options))
+
+
+def in_asyncio(target: str, **options: Any) -> Said:
+    return _said(asyncio.run(lbkit.acheck("c-echo", target, **options)))
+
+
+def probe(target: str, **options: Any) -> Said:
+    host, port = target.split(":")
+    words = [word for name, value in options.items() for word in _option(name, value)]
+    command = [str(PROBE), "c-echo", "NOT_USED", "0", host, port, *words]
+    limit = options.get("timeout", 5.0) + 5.0
+    run = subprocess.run(command, env={}, capture_output=True, text=True, timeout=limit, check=False)
+    line = LINE.fullmatch(run.stdout)
+    assert line, f"exit code {run.returncode}: {run.stdout}{run.stderr}"
+    assert run.returncode == (1 if line["step"] else 0), run
+    assert run.stderr == ""
+    status = "down" if line["step"] else "up"
+    seconds = float(line["ms"]) / 1000
+    return Said(status, line["step"] or "echo", line["reason"] or "ok", line["message"], seconds, {})
+
+
+def _option(name: str, value: object) -> list[str]:
+    flag = "--" + name.replace("_", "-")
+    if isinstance(value, bool):
+        return [flag if value else flag.replace("--", "--no-", 1)]
+    return [flag, str(value)]
+
+
+def _said(result: Result) -> Said:
+    return Said(result.status, result.step, result.reason, result.message, result.duration, result.details)
+
+
+DOORS: dict[str, Door] = {"blocking": blocking, "asyncio": in_asyncio, "probe": probe}
