@@ -137,7 +137,7 @@ def test_no_color_is_honoured_even_where_colour_is_forced(closed_port):
 
 
 @pytest.mark.parametrize(
-    "command", [["check", "connect"], ["check", "c-echo"], ["explain", "c-echo"], ["doctor"], ["plugins"]]
+    "command", [["check", "connect"], ["check", "c-echo"], ["explain", "c-echo"], ["doctor"], ["plugins"], ["demo"]]
 )
 def test_every_command_has_help_with_an_example_and_json(command):
     ran = lbkit(*command, "--help")

@@ -18,6 +18,8 @@ def demo(stay: Stay = False, timeout: Timeout = 1.0, as_json: Json = False) -> N
     """Break simulated DICOM servers in a dozen ways, and show what lbkit says of each, and what echoscu says.
 
     Exits with 0 if lbkit said of each fault what it should, else with 2.
+
+    Example: lbkit demo --stay
     """
     from lbkit_demo.story import healthy_cast, standing_cast, started
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from os.path import relpath
+from shutil import which
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -89,11 +92,12 @@ def standing(console: Console, servers: Sequence[SimulatedServer]) -> None:
 
 
 def what_next(console: Console) -> None:
-    """What to type next."""
-    table = Table.grid(padding=(0, 3))
-    table.add_row("lbkit check c-echo HOST:PORT", "check a DICOM server of your own")
-    table.add_row("lbkit explain c-echo HOST", "what the check does, step by step")
-    table.add_row("lbkit plugins", "what else there is to check")
-    table.add_row("lbkit demo --stay", "keep such servers running, to try it yourself")
+    """What to type next, with the command as this shell finds it."""
+    table = Table.grid(padding=(0, 2))
+    lbkit = "lbkit" if which("lbkit") else relpath(sys.argv[0])
+    table.add_row(f"{lbkit} check c-echo HOST:PORT", "a server of your own")
+    table.add_row(f"{lbkit} explain c-echo HOST:PORT", "its negotiation, in words")
+    table.add_row(f"{lbkit} demo --stay", "keep such servers running")
+    table.add_row(f"{lbkit} --help", "what else there is")
     console.print("What to type next:")
     console.print(Padding(table, (0, 0, 0, 2), expand=False))
