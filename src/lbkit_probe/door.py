@@ -33,18 +33,25 @@ def main(argv: list[str]) -> int:
     try:
         run, name, where = _probe(argv)
     except LbkitError as e:
-        sys.stderr.write(f"lbkit-probe: {e}\n")
+        _say(sys.stderr, f"lbkit-probe: {e}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("lbkit-probe: interrupted before a verdict.\n")
+        _say(sys.stderr, "lbkit-probe: interrupted before a verdict.\n")
         return 1
     except BaseException as e:
-        sys.stderr.write(f"lbkit-probe: {type(e).__name__}: {e}. This is a defect of lbkit; please report it.\n")
+        _say(sys.stderr, f"lbkit-probe: {type(e).__name__}: {e}. This is a defect of lbkit; please report it.\n")
         return 1
     outcome = run.outcome
     status = "up" if outcome.up else f"down at {outcome.step} ({outcome.reason})"
-    sys.stdout.write(f"{name} {where} {status} {run.duration * 1000:.2f} ms: {outcome.message}\n")
+    _say(sys.stdout, f"{name} {where} {status} {run.duration * 1000:.2f} ms: {outcome.message}\n")
     return 0 if outcome.up else 1
+
+
+def _say(stream: "Any", line: str) -> None:
+    """The verdict must not hang on who listens: HAProxy, run quietly, closes our outputs; a locale may lack a character."""
+    if stream is not None:
+        stream.reconfigure(errors="replace")
+        stream.write(line)
 
 
 def _probe(argv: list[str]) -> "tuple[Run, str, str]":

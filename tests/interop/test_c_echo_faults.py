@@ -9,11 +9,11 @@ from contextlib import ExitStack
 
 import pytest
 from interop.doors import Door, probe
-from lbkit_demo.faults import FAULTS, Fault
 
 from lbkit.checks.many import Checker
 from lbkit.checks.registry import Registry
 from lbkit.checks.result import Result
+from lbkit_demo.faults import FAULTS, Fault
 
 TIMEOUT = 0.6
 LATE = 0.3  # seconds after the timeout at which the longest check has ended

@@ -47,4 +47,6 @@ def _option(name: str, field: FieldInfo) -> Parameter:
 def _shown(default: object) -> str:
     if default is True:
         return "on"
+    if isinstance(default, tuple):
+        return ", ".join(map(str, default))
     return f"{default:g}" if isinstance(default, float) else str(default)

@@ -8,7 +8,7 @@ from errno import EINPROGRESS
 from os import strerror
 from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lbkit.checks import words
 from lbkit.checks.blocking import QUICKACK, READ_SIZE, connect_outcome, deadline_passed, part, was_reset
@@ -16,9 +16,8 @@ from lbkit.checks.conversation import Conversation
 from lbkit.errors import CannotRun
 
 if TYPE_CHECKING:
-    from lbkit.checks.conversation import Talk
+    from lbkit.checks.conversation import Outcome, Talk
     from lbkit.checks.kind import Check
-    from lbkit.checks.many import Checker
     from lbkit.checks.names import Address
     from lbkit.checks.result import Result
     from lbkit.checks.target import Target
@@ -28,15 +27,31 @@ _READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _ENDED = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
 
+class Tower(Protocol):
+    """What a flight asks of whoever runs it (`lbkit.checks.many.Checker`)."""
+
+    def watch(self, flight: Flight, sock: socket, share: float) -> None:
+        """Tell it what happens on this socket; after `share` seconds, if not 0, that its address has had its time."""
+
+    def drop(self, flight: Flight) -> None:
+        """Forget its socket, and close it."""
+
+    def post(self, flight: Flight) -> None:
+        """It has something to send."""
+
+    def finish(self, flight: Flight, outcome: Outcome) -> None:
+        """It has ended."""
+
+
 class Flight:
-    """From `launch` until `Checker.finish`, which gets its outcome."""
+    """From `launch` until `Tower.finish`, which gets its outcome."""
 
     __slots__ = (
         "_broken",
-        "_checker",
         "_left",
         "_since",
         "_talk",
+        "_tower",
         "_unsent",
         "address",
         "check",
@@ -49,8 +64,8 @@ class Flight:
         "target",
     )
 
-    def __init__(self, checker: Checker, check: Check, target: Target, future: asyncio.Future[Result]) -> None:
-        self._checker = checker
+    def __init__(self, tower: Tower, check: Check, target: Target, future: asyncio.Future[Result]) -> None:
+        self._tower = tower
         self.check = check
         self.target = target
         self.future = future
@@ -77,7 +92,7 @@ class Flight:
 
     def connect(self, addresses: list[Address], failure: OSError | None = None) -> None:
         """Connect to the first of these addresses that lets us try; it gets its share of the time that is left."""
-        self._checker.drop(self)
+        self._tower.drop(self)
         while addresses:
             family, address = addresses.pop(0)
             sock = _open(family)
@@ -87,13 +102,13 @@ class Flight:
                 self.address = address[0]
                 self._left = addresses
                 share = (self.deadline - monotonic()) / (len(addresses) + 1) if addresses else 0.0
-                self._checker.watch(self, sock, share)
+                self._tower.watch(self, sock, share)
                 return
             sock.close()
             failure = OSError(number, strerror(number))
         self.steps["connect"] = monotonic() - self._since
         error = failure or TimeoutError()
-        self._checker.finish(self, connect_outcome(error, self.target.host, self.target.port, self.check.timeout))
+        self._tower.finish(self, connect_outcome(error, self.target.host, self.target.port, self.check.timeout))
 
     def give_up(self, sock: socket) -> None:
         """This address has had its share of the time: on to the next, unless the connection stands by now."""
@@ -113,7 +128,7 @@ class Flight:
                 return
             talk = self._begin()
         elif self._unsent and events & EPOLLOUT:
-            self._checker.post(self)
+            self._tower.post(self)
         if events & _READABLE and self.sock is not None:
             self._read(talk, sock, events)
 
@@ -139,10 +154,10 @@ class Flight:
             self._end(self._talk)
         elif self.sock is None:
             self.steps["dns"] = now - self._since
-            self._checker.finish(self, words.timed_out_at_dns(self.target.host, self.check.timeout))
+            self._tower.finish(self, words.timed_out_at_dns(self.target.host, self.check.timeout))
         else:
             self.steps["connect"] = now - self._since
-            self._checker.finish(self, words.timed_out_at_connect(str(self.target), self.check.timeout))
+            self._tower.finish(self, words.timed_out_at_connect(str(self.target), self.check.timeout))
 
     def _begin(self) -> Talk:
         now = monotonic()
@@ -186,7 +201,7 @@ class Flight:
     def _post(self, data: bytes) -> None:
         if not self._broken:
             if not self._unsent:
-                self._checker.post(self)
+                self._tower.post(self)
             self._unsent += data
 
     def _end(self, talk: Talk) -> None:
@@ -197,7 +212,7 @@ class Flight:
             part(self.sock, self._unsent + last_words)
         if self.address != self.target.host:
             talk.outcome.details["address"] = self.address
-        self._checker.finish(self, talk.outcome)
+        self._tower.finish(self, talk.outcome)
 
 
 def _open(family: int) -> socket:

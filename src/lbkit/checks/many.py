@@ -93,10 +93,10 @@ class Checker:
         current.queue.append(flight)
         return flight.future
 
-    # --- what a flight asks for ---
+    # --- the tower of its flights ---
 
     def watch(self, flight: Flight, sock: socket, share: float) -> None:
-        """Report what happens on this socket; after `share` seconds, if not 0, its address has had its time."""
+        """See `Tower.watch`."""
         file = sock.fileno()
         self._by_file[file] = flight
         self._epoll.register(file, EVENTS)
@@ -104,18 +104,18 @@ class Checker:
             self._loop.call_later(share, flight.give_up, sock)
 
     def drop(self, flight: Flight) -> None:
-        """Forget its socket, and close it."""
+        """See `Tower.drop`."""
         if flight.sock is not None:
             del self._by_file[flight.sock.fileno()]
             self._closing.append(flight.sock)
             flight.sock = None
 
     def post(self, flight: Flight) -> None:
-        """It has something to send."""
+        """See `Tower.post`."""
         self._outbox.append(flight)
 
     def finish(self, flight: Flight, outcome: Outcome) -> None:
-        """It has ended."""
+        """See `Tower.finish`."""
         self._land(flight)
         if not flight.future.done():
             duration = monotonic() - flight.started

@@ -10,6 +10,7 @@ from lbkit.errors import Misuse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 READ_SIZE = 65536
 
@@ -56,6 +57,11 @@ def layer(
         _load("--key-file" if key_file else "--cert-file", f"{cert_file} {key_file}".strip(), load)
     elif key_file:
         raise Misuse("--key-file: a key needs its certificate. Give --cert-file too.")
+    if server_name:
+        try:
+            _session(context, _ssl.MemoryBIO(), _ssl.MemoryBIO(), server_name)
+        except (ValueError, TypeError, _ssl.SSLError):
+            raise Misuse(f"--server-name: {server_name!r} is no host name.") from None
 
     def wrap(conversation: Conversation, host: str) -> Secured:
         return Secured(conversation, context, server_name or host)
@@ -73,16 +79,25 @@ def _load(option: str, path: str, load: "Callable[[], object]") -> None:
         raise Misuse(f"{option}: {path} can't be read: {e.strerror}.") from None
 
 
+def _session(context: "_ssl._SSLContext", incoming: "_ssl.MemoryBIO", outgoing: "_ssl.MemoryBIO", name: str) -> "Any":
+    """A client's session; the name goes out without the root's dot (RFC 6066 section 3) and in ASCII."""
+    name = name.removesuffix(".")
+    if not name.isascii():
+        name = name.encode("idna").decode()
+    return context._wrap_bio(incoming, outgoing, False, name)  # type: ignore[attr-defined]
+
+
 class Secured:
     """A conversation inside TLS; it looks to a driver as the conversation itself does."""
 
-    __slots__ = ("_incoming", "_inner", "_outgoing", "_ready", "_since", "_tls", "outcome", "step", "steps")
+    __slots__ = ("_agreed", "_incoming", "_inner", "_outgoing", "_ready", "_since", "_tls", "outcome", "step", "steps")
 
     def __init__(self, inner: Conversation, context: "_ssl._SSLContext", server_name: str) -> None:
         self._inner = inner
         self._incoming = _ssl.MemoryBIO()
         self._outgoing = _ssl.MemoryBIO()
-        self._tls = context._wrap_bio(self._incoming, self._outgoing, False, server_name)  # type: ignore[attr-defined]
+        self._tls = _session(context, self._incoming, self._outgoing, server_name)
+        self._agreed: dict[str, str | None] = {}
         self._ready = False
         self._since = 0.0
         self.outcome: Outcome | None = None
@@ -138,6 +153,8 @@ class Secured:
         self._tls.do_handshake()
         self._ready = True
         self.steps["tls"] = now - self._since
+        cipher = self._tls.cipher()
+        self._agreed = {"version": self._tls.version(), "cipher": cipher[0] if cipher else None}
         self._reply(self._inner.begin(now))
 
     def _pump(self, now: float) -> None:
@@ -156,8 +173,7 @@ class Secured:
         if self._inner.outcome is not None:
             self.outcome = self._inner.outcome
             if self._ready:
-                version, cipher = self._tls.version(), self._tls.cipher()
-                self.outcome.details["tls"] = {"version": version, "cipher": cipher[0] if cipher else None}
+                self.outcome.details["tls"] = self._agreed
 
 
 def _classified(error: "_ssl.SSLError", after_handshake: bool) -> Lost:
@@ -187,7 +203,8 @@ def _classified(error: "_ssl.SSLError", after_handshake: bool) -> Lost:
 def _untrusted(code: int, why: str) -> Lost:
     if code in (_HOST_MISMATCH, _IP_MISMATCH):
         message = (
-            f"the remote's certificate is for another name: {why}. Give --server-name, or correct the certificate."
+            f"the remote's certificate is for another name: {why.rstrip('.')}. "
+            "Give --server-name, or correct the certificate."
         )
         return Lost("certificate-name", message, "tls")
     if code in (_EXPIRED, _NOT_YET_VALID):

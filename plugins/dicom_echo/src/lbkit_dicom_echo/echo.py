@@ -118,7 +118,7 @@ def _accepted(kind: int, body: bytes, terms: Terms) -> pdu.Accepted:
     if kind == pdu.ASSOCIATE_AC:
         raise _Verdict(words.context_rejected(accepted.result))
     if kind == pdu.ASSOCIATE_RJ:
-        raise _Verdict(words.rejected(body[1], body[2], body[3], terms))
+        raise _Verdict(words.rejected(body[1], body[2], body[3], terms.calling, terms.called, terms.busy_is_up))
     raise _Verdict(words.unexpected(kind, body, "associate"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from itertools import product
 from time import monotonic
+from typing import Any
 
 from pydantic import Field
 
@@ -64,7 +65,7 @@ def explain(target: Target, params: ExplainParams) -> Explanation:
     if best := most_promising(attempts):
         address = (best.result.details.get("address", target.host), target.port)
         found = negotiate(address, best.calling, best.called, _tls(target, params), deadline)
-        sections += [_remote(found), _association(best, found, params.timeout), _services(found)]
+        sections += [_remote(best, found), _association(best, found, params.timeout), _services(found)]
     shown = [section for section in sections if section.rows]
     return Explanation(f"DICOM at {target}", shown, advice(target, attempts, found))
 
@@ -88,7 +89,7 @@ def _tls(target: Target, params: ExplainParams) -> tuple[ssl.SSLContext, str] | 
         context.set_default_verify_paths()
     if params.cert_file:
         context.load_cert_chain(params.cert_file, params.key_file)
-    return context, params.server_name or target.host
+    return context, (params.server_name or target.host).removesuffix(".")
 
 
 def _verdict(attempt: Attempt) -> Section:
@@ -110,20 +111,26 @@ def _titles(attempts: list[Attempt], pairs: list[tuple[str, str]]) -> Section:
     return Section("AE titles (calling → called)", rows)
 
 
-def _remote(found: Negotiation) -> Section:
-    if not found.accepted:
+def _remote(best: Attempt, found: Negotiation) -> Section:
+    """Rather what our own check has read: pynetdicom breaks over a version name that the standard does not allow."""
+    if not found.accepted and "max_pdu" not in best.result.details:
         return Section("Remote", [])
-    maker = next((name for root, name in MAKERS.items() if found.class_uid.startswith(root)), "")
-    context = found.application_context
-    return Section(
-        "Remote",
-        [
-            ("implementation version", found.version or "not given"),
-            ("implementation class UID", f"{found.class_uid or 'not given'}{f' ({maker})' if maker else ''}"),
-            ("maximum PDU length", _max_pdu(found.max_pdu)),
-            ("application context", f"{context}{' (DICOM)' if context == pdu.APPLICATION_CONTEXT else ''}"),
-        ],
-    )
+    seen: dict[str, Any] = {
+        "implementation_version": found.version,
+        "implementation_class_uid": found.class_uid,
+        "max_pdu": found.max_pdu,
+    }
+    seen |= best.result.details
+    uid = seen["implementation_class_uid"]
+    maker = next((f" ({name})" for root, name in MAKERS.items() if uid.startswith(root)), "")
+    rows = [
+        ("implementation version", seen["implementation_version"] or "not given"),
+        ("implementation class UID", f"{uid}{maker}" if uid else "not given"),
+        ("maximum PDU length", _max_pdu(seen["max_pdu"])),
+    ]
+    if context := found.application_context:
+        rows.append(("application context", f"{context}{' (DICOM)' if context == pdu.APPLICATION_CONTEXT else ''}"))
+    return Section("Remote", rows)
 
 
 def _max_pdu(length: int | None) -> str:
@@ -135,7 +142,11 @@ def _max_pdu(length: int | None) -> str:
 
 
 def _association(best: Attempt, found: Negotiation, timeout: float) -> Section:
-    nothing = f"no answer within {timeout:g} s; given up" if found.ran_out else "not reached"
+    nothing = "not reached"
+    if found.ran_out:
+        nothing = f"no answer that pynetdicom understands within {timeout:g} s; given up"
+    elif found.broke:
+        nothing = "not known: pynetdicom, which asks this, breaks over what the remote sends"
     request = "accepted" if found.accepted else found.ending or nothing
     return Section(
         f"Association as {best.calling} → {best.called}",

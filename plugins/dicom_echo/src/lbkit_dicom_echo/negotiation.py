@@ -19,12 +19,13 @@ from time import monotonic
 from pydicom import uid
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
-from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_RELEASE_RP
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_RELEASE_RP, A_RELEASE_RQ
 from pynetdicom.presentation import PresentationContext
 
 from lbkit_dicom_echo import pdu, words
 
 FAREWELL = 0.2  # seconds, within the deadline, in which a connection that was cut ends its threads
+NO_VERIFICATION = "not tried: Verification was not accepted"
 
 # Our names, since those of PS3.6 fill a line: "JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14 …".
 SYNTAXES = {
@@ -83,20 +84,30 @@ class Negotiation:
     echo: str = ""
     release: str = ""
     ran_out: bool = False  # of time
+    broke: bool = False  # pynetdicom did, over something that the remote sent
 
 
 @dataclass(slots=True)
 class _Heard:
-    """What pynetdicom reports while it works."""
+    """What pynetdicom reports while it works; it ends when there is nothing more to wait for."""
 
     association: Association | None = None
     pdus: list[object] = field(default_factory=list)
+    broke: bool = False
+    turned_away: bool = False  # pynetdicom has aborted
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def on_request(self, event: evt.Event) -> None:
         self.association = event.assoc
 
     def on_pdu(self, event: evt.Event) -> None:
         self.pdus.append(event.pdu)
+
+    def on_sent(self, event: evt.Event) -> None:
+        self.turned_away = self.turned_away or isinstance(event.pdu, A_ABORT_RQ)
+
+    def has(self, kind: type) -> bool:
+        return any(isinstance(heard, kind) for heard in self.pdus)
 
     def instead(self) -> str:
         """In words, what the remote did instead of what it should have done."""
@@ -105,51 +116,69 @@ class _Heard:
             return words.rejection(last.result or 0, last.source or 0, last.reason_diagnostic or 0)
         if isinstance(last, A_ABORT_RQ):
             return f"A-ABORT by {words.abort_reason(bytes((0, 0, last.source or 0, last.reason_diagnostic or 0)))}"
-        return "the connection ended without it"
+        return "pynetdicom, which asks this, takes it for invalid" if self.turned_away else "the connection ended"
 
-    def hang_up(self) -> None:
-        """End the connection, and with it whatever waits for the remote."""
-        transport = self.association.dul.socket if self.association else None
-        if transport is not None and transport.socket is not None:
+    def end(self) -> None:
+        """Cut the connection, and give the threads that served it a moment to end."""
+        if self.association is None:
+            return
+        deadline = monotonic() + FAREWELL
+        transport = self.association.dul.socket
+        connection = transport.socket if transport else None
+        if connection is not None:
             with suppress(OSError):
-                transport.socket.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
+        self.ended.wait(FAREWELL)
+        for thread in (self.association, self.association.dul):
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - monotonic()))
+        if connection is not None and not self.association.dul.is_alive():
+            connection.close()
 
 
 def negotiate(
     address: tuple[str, int], calling: str, called: str, tls: tuple[ssl.SSLContext, str] | None, deadline: float
 ) -> Negotiation:
     """Associate, echo, release; ends at `deadline` (monotonic), and never raises for what the remote does."""
-    found, heard, ended = Negotiation(), _Heard(), threading.Event()
+    found, heard = Negotiation(), _Heard()
 
     def work() -> None:
         try:
             _converse(found, heard, address, calling, called, tls, deadline - monotonic())
-        except Exception as e:  # pynetdicom raises whatever a remote's odd answer happens to break in it
-            found.ending = found.ending or f"pynetdicom can't read the answer: {pdu.text(str(e).encode())[:200]}"
+        except Exception:  # pynetdicom raises whatever a remote's odd answer happens to break in it
+            heard.broke = True
         finally:
-            ended.set()
+            heard.ended.set()
 
-    with _silent():
+    with _silent(heard):
         threading.Thread(target=work, name="negotiation", daemon=True).start()
-        in_time = ended.wait(deadline - FAREWELL - monotonic())
-        so_far = replace(found, ran_out=not in_time)
-        if not in_time:
-            heard.hang_up()
-            ended.wait(FAREWELL)
+        in_time = heard.ended.wait(deadline - FAREWELL - monotonic())
+        so_far = replace(found, ran_out=not in_time, broke=heard.broke)
+        heard.end()
     return so_far
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """What pynetdicom and pydicom would say of a remote stands in the document."""
-    logger = logging.getLogger("pynetdicom")
+def _silent(heard: _Heard) -> Iterator[None]:
+    """What pynetdicom and pydicom would print stands in the document, or is no business of its reader."""
+    logger, hook = logging.getLogger("pynetdicom"), threading.excepthook
     level = logger.level
+
+    def on_death(args: threading.ExceptHookArgs) -> None:
+        if heard.association is None or args.thread not in (heard.association, heard.association.dul):
+            hook(args)
+            return
+        heard.broke = True
+        heard.ended.set()  # who waits for a thread that has died waits in vain
+
     logger.setLevel(logging.CRITICAL + 1)
+    threading.excepthook = on_death
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        threading.excepthook = hook
         logger.setLevel(level)
 
 
@@ -170,16 +199,23 @@ def _converse(
         ae_title=called,
         max_pdu=pdu.MAX_PDU,
         tls_args=tls,
-        evt_handlers=[(evt.EVT_REQUESTED, heard.on_request), (evt.EVT_PDU_RECV, heard.on_pdu)],
+        evt_handlers=[
+            (evt.EVT_REQUESTED, heard.on_request),
+            (evt.EVT_PDU_RECV, heard.on_pdu),
+            (evt.EVT_PDU_SENT, heard.on_sent),
+        ],
     )
     _learn(found, association)
     if not association.is_established:
-        found.ending = "" if found.accepted else heard.instead()
+        found.ending = f"not accepted: {heard.instead()}"
+        found.echo = NO_VERIFICATION if found.accepted else ""
         return
     found.echo = _echo(association, heard)
+    if heard.has(A_RELEASE_RQ):  # pynetdicom's state machine dies when it then asks too
+        found.release = "asked for by the remote, together with its response"
+        return
     association.release()
-    confirmed = any(isinstance(heard_pdu, A_RELEASE_RP) for heard_pdu in heard.pdus)
-    found.release = "confirmed (A-RELEASE-RP)" if confirmed else f"not confirmed: {heard.instead()}"
+    found.release = "confirmed (A-RELEASE-RP)" if heard.has(A_RELEASE_RP) else f"not confirmed: {heard.instead()}"
 
 
 def _contexts() -> list[PresentationContext]:
@@ -218,7 +254,7 @@ def _services(association: Association) -> tuple[Service, ...]:
 
 def _echo(association: Association, heard: _Heard) -> str:
     if all(context.abstract_syntax != pdu.VERIFICATION for context in association.accepted_contexts):
-        return "not tried: Verification was not accepted"
+        return NO_VERIFICATION
     answer = association.send_c_echo()
     if "Status" not in answer:
         return f"no answer: {heard.instead()}"

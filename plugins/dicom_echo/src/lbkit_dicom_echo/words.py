@@ -6,7 +6,6 @@ Loaded on failures only.
 
 from lbkit.checks.conversation import Lost, Outcome, down, up
 from lbkit_dicom_echo import pdu
-from lbkit_dicom_echo.echo import Terms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,18 +126,18 @@ def rejection(result: int, source: int, reason: int) -> str:
     )
 
 
-def rejected(result: int, source: int, reason: int, terms: Terms) -> Outcome:
-    """The verdict on an A-ASSOCIATE-RJ."""
+def rejected(result: int, source: int, reason: int, calling: str, called: str, busy_is_up: bool) -> Outcome:
+    """The verdict on an A-ASSOCIATE-RJ to `calling` by `called`."""
     said = rejection(result, source, reason)
     details: dict[str, Any] = {"reject": {"result": result, "source": source, "reason": reason}}
     if result == 2:
         meaning = "the server is alive and takes no association just now, usually because all of its are in use."
-        if terms.busy_is_up:
+        if busy_is_up:
             details["notes"] = ["busy counts as up, as asked"]
             return up(f"{said}; {meaning}", details=details)
         what = "Try again; if it stays, look for associations that hang there, or raise its limit."
         return down("rejected-transient", f"{said}; {meaning} {what}", details=details)
-    advice = REJECT_ADVICE.get((source, reason), REJECTED_SILENTLY).format(calling=terms.calling, called=terms.called)
+    advice = REJECT_ADVICE.get((source, reason), REJECTED_SILENTLY).format(calling=calling, called=called)
     return down("rejected", f"{said}. {advice}", details=details)
 
 
