@@ -2,6 +2,7 @@
 
 import _socket
 import asyncio
+import errno
 import gc
 import os
 import resource
@@ -14,6 +15,7 @@ import pytest
 from unit.remotes import replies, silent
 
 from lbkit.checks import names
+from lbkit.checks.blocking import connect_outcome
 from lbkit.checks.conversation import down, up
 from lbkit.checks.kind import CheckKind, Params, TlsParams
 from lbkit.checks.many import Checker
@@ -53,7 +55,6 @@ def run(request):
 
 
 def open_files():
-    gc.collect()
     return len(os.listdir("/proc/self/fd"))
 
 
@@ -61,6 +62,8 @@ def open_files():
 def no_file_is_left_open():
     before = open_files()
     yield
+    if open_files() > before:
+        gc.collect()
     assert open_files() <= before
 
 
@@ -140,7 +143,7 @@ def test_no_answer_to_the_connection_request_is_timed_out_at_connect(run):
         result = run(check_of(timeout=0.15), "127.0.0.1", port)
     assert (result.step, result.reason) == ("connect", "timed-out")
     assert "no answer to the connection request within 0.15 s" in result.message
-    assert 0.14 < result.duration < 0.4
+    assert 0.14 < result.duration < 0.5
 
 
 @pytest.mark.parametrize("script", [silent, drip, flood])
@@ -153,7 +156,7 @@ def test_no_remote_holds_a_check_beyond_its_deadline(run, listener, script):
     result = run(check_of(never, timeout=0.2), remote.host, remote.port)
     assert (result.status, result.step, result.reason) == ("down", "listen", "timed-out")
     assert result.message == "no answer within 0.2 s"
-    assert 0.19 < result.duration < 0.4
+    assert 0.19 < result.duration < 0.5
 
 
 def test_a_remote_that_closes_is_told_to_the_protocol(run, listener):
@@ -230,7 +233,7 @@ def test_what_a_check_gets_wrong_itself_is_raised(run, listener):
         yield "greet", b""
         raise ZeroDivisionError
 
-    remote = listener(replies(b"") if False else lambda client: client.sendall(b"hi"))
+    remote = listener(lambda client: client.sendall(b"hi"))
     with pytest.raises(ZeroDivisionError):
         run(check_of(broken), remote.host, remote.port)
 
@@ -370,6 +373,14 @@ def test_without_a_descriptor_a_checker_cannot_start():
     asyncio.run(enter())
 
 
-def test_an_address_that_this_machine_may_not_try_cannot_run(run):
-    with pytest.raises(CannotRun, match=r"255.255.255.255:1 can't be tried from this machine"):
-        run(check_of(), "255.255.255.255", 1)
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL, errno.EINVAL])
+def test_a_failure_that_speaks_of_this_machine_is_no_verdict(number):
+    with pytest.raises(CannotRun, match=r"\[::1\]:1 can't be tried from this machine"):
+        connect_outcome(OSError(number, os.strerror(number)), "::1", 1, 5.0)
+
+
+@pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EAFNOSUPPORT])
+def test_a_host_that_cannot_be_reached_is_down_and_says_why(number):
+    outcome = connect_outcome(OSError(number, os.strerror(number)), "192.0.2.1", 1, 5.0)
+    assert (outcome.up, outcome.step, outcome.reason) == (False, "connect", "unreachable")
+    assert os.strerror(number) in outcome.message

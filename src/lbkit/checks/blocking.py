@@ -98,12 +98,14 @@ def _connected(
     left = len(addresses)
     failure: OSError = TimeoutError()
     for family, address in addresses:
-        sock = _open(family)
+        sock = None
         try:
+            sock = open_socket(family)
             sock.settimeout(max((deadline - monotonic()) / left, 0.001))
             sock.connect(address)
         except OSError as e:
-            sock.close()
+            if sock is not None:
+                sock.close()
             failure = e
             left -= 1
             continue
@@ -113,12 +115,17 @@ def _connected(
     raise _Ended(connect_outcome(failure, host, port, timeout))
 
 
-def _open(family: int) -> "_socket.socket":
+def open_socket(family: int, flags: int = 0) -> "_socket.socket":
+    """A TCP socket. Raises CannotRun where none can be had, OSError where this machine lacks the address family."""
     try:
-        sock = _socket.socket(family, _socket.SOCK_STREAM)
-        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        sock = _socket.socket(family, _socket.SOCK_STREAM | flags)
     except OSError as e:
+        from errno import EAFNOSUPPORT
+
+        if e.errno == EAFNOSUPPORT:
+            raise
         raise CannotRun(f"a socket can't be opened: {e.strerror}. See `ulimit -n`.") from e
+    sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
     return sock
 
 
@@ -145,7 +152,10 @@ def _converse(sock: "_socket.socket", talk: "Talk", deadline: float, timeout: fl
             if QUICKACK is not None:  # after the send, so that our data carries the acknowledgement of what came before
                 sock.setsockopt(_socket.IPPROTO_TCP, QUICKACK, 1)
             try:
-                sock.settimeout(max(deadline - monotonic(), 0.000001))
+                left = deadline - monotonic()
+                if left <= 0:  # a flood would always have something to read
+                    raise TimeoutError
+                sock.settimeout(left)
                 data = sock.recv(READ_SIZE)
             except TimeoutError:
                 talk.lose(deadline_passed(timeout), monotonic())

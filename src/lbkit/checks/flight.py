@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from _socket import IPPROTO_TCP, SO_ERROR, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
+from _socket import IPPROTO_TCP, SO_ERROR, SOCK_NONBLOCK, SOL_SOCKET, socket
 from errno import EINPROGRESS
 from os import strerror
 from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
@@ -11,9 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from lbkit.checks import words
-from lbkit.checks.blocking import QUICKACK, READ_SIZE, connect_outcome, deadline_passed, part, was_reset
+from lbkit.checks.blocking import QUICKACK, READ_SIZE, connect_outcome, deadline_passed, open_socket, part, was_reset
 from lbkit.checks.conversation import Conversation
-from lbkit.errors import CannotRun
 
 if TYPE_CHECKING:
     from lbkit.checks.conversation import Outcome, Talk
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from lbkit.checks.target import Target
 
 EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET  # edges: no epoll_ctl between connecting and talking
+_READS = 16  # at most, before others have their turn
 _READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _ENDED = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
@@ -32,6 +32,9 @@ class Tower(Protocol):
 
     def watch(self, flight: Flight, sock: socket, share: float) -> None:
         """Tell it what happens on this socket; after `share` seconds, if not 0, that its address has had its time."""
+
+    def watch_again(self, sock: socket) -> None:
+        """Tell it anew what was left to read."""
 
     def drop(self, flight: Flight) -> None:
         """Forget its socket, and close it."""
@@ -95,7 +98,11 @@ class Flight:
         self._tower.drop(self)
         while addresses:
             family, address = addresses.pop(0)
-            sock = _open(family)
+            try:
+                sock = open_socket(family, SOCK_NONBLOCK)
+            except OSError as e:
+                failure = e
+                continue
             number = sock.connect_ex(address)
             if number in (0, EINPROGRESS):
                 self.sock = sock
@@ -173,9 +180,8 @@ class Flight:
         return talk
 
     def _read(self, talk: Talk, sock: socket, events: int) -> None:
-        """Read until nothing is left: an edge is reported once."""
-        more = True
-        while more:
+        """Read until nothing is left, because an edge is reported once; a flood leaves the others their turn."""
+        for _ in range(_READS):
             try:
                 data = sock.recv(READ_SIZE)
             except BlockingIOError:
@@ -196,7 +202,9 @@ class Flight:
                 self._post(to_send)
             elif QUICKACK is not None:
                 sock.setsockopt(IPPROTO_TCP, QUICKACK, 1)
-            more = len(data) == READ_SIZE or bool(events & _ENDED)
+            if len(data) < READ_SIZE and not events & _ENDED:
+                return
+        self._tower.watch_again(sock)
 
     def _post(self, data: bytes) -> None:
         if not self._broken:
@@ -213,12 +221,3 @@ class Flight:
         if self.address != self.target.host:
             talk.outcome.details["address"] = self.address
         self._tower.finish(self, talk.outcome)
-
-
-def _open(family: int) -> socket:
-    try:
-        sock = socket(family, SOCK_STREAM | SOCK_NONBLOCK)
-        sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-    except OSError as e:
-        raise CannotRun(f"a socket can't be opened: {e.strerror}. See `ulimit -n`.") from e
-    return sock

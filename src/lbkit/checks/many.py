@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from lbkit.checks import words
 from lbkit.checks.flight import EVENTS, Flight
 from lbkit.checks.names import NameFailed, literal, look_up_aside
+from lbkit.errors import CannotRun
 
 if TYPE_CHECKING:
     from _socket import socket
@@ -54,7 +55,10 @@ class Checker:
 
     async def __aenter__(self) -> Checker:
         self._loop = asyncio.get_running_loop()
-        self._epoll = epoll()
+        try:
+            self._epoll = epoll()
+        except OSError as e:
+            raise CannotRun(f"checks can't be watched: {e.strerror}. See `ulimit -n`.") from e
         self._loop.add_reader(self._epoll.fileno(), self._on_events)
         return self
 
@@ -101,7 +105,11 @@ class Checker:
         self._by_file[file] = flight
         self._epoll.register(file, EVENTS)
         if share:
-            self._loop.call_later(share, flight.give_up, sock)
+            self._loop.call_later(share, self._give_up, flight, sock)
+
+    def watch_again(self, sock: socket) -> None:
+        """See `Tower.watch_again`."""
+        self._epoll.modify(sock.fileno(), EVENTS)
 
     def drop(self, flight: Flight) -> None:
         """See `Tower.drop`."""
@@ -211,6 +219,13 @@ class Checker:
 
     # --- events and deadlines ---
 
+    def _give_up(self, flight: Flight, sock: socket) -> None:
+        try:
+            flight.give_up(sock)
+        except Exception as e:
+            self._fail(flight, e)
+        self._settle()
+
     def _on_events(self) -> None:
         for file, events in self._epoll.poll(0, 512):
             flight = self._by_file.get(file)
@@ -250,6 +265,8 @@ async def run_many(requests: Iterable[tuple[Check, Target]], at_once: int = 1000
     wake = asyncio.Event()
 
     def on_end(future: asyncio.Future[Result]) -> None:
+        if not future.cancelled():
+            future.exception()  # seen: after the first that is raised, asyncio need not complain of the others
         ended.append(future)
         wake.set()
 

@@ -25,13 +25,13 @@ def literal(host: str, port: int) -> "Address | None":
     try:
         _socket.inet_pton(_socket.AF_INET, host)
         return _socket.AF_INET, (host, port)
-    except OSError:
+    except (OSError, ValueError):
         pass
     try:
         found = _socket.getaddrinfo(
             _encoded(host), port, 0, _socket.SOCK_STREAM, 0, _socket.AI_NUMERICHOST | _socket.AI_NUMERICSERV
         )
-    except (_socket.gaierror, UnicodeError):
+    except (OSError, UnicodeError):
         return None
     return found[0][0], found[0][4]
 
@@ -42,6 +42,8 @@ def look_up(host: str, port: int) -> "list[Address]":
         found = _socket.getaddrinfo(_encoded(host), port, 0, _socket.SOCK_STREAM)
     except _socket.gaierror as e:
         raise NameFailed(e.errno in _NOT_FOUND) from None
+    except OSError:  # EAI_SYSTEM: this machine was in the way
+        raise NameFailed(False) from None
     except UnicodeError:
         raise NameFailed(True) from None
     return [(family, address) for family, _type, _proto, _name, address in found]

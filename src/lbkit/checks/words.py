@@ -22,6 +22,7 @@ _BY_ERRNO = {
     errno.ENETUNREACH: ("unreachable", _UNREACHABLE),
     errno.EHOSTDOWN: ("unreachable", _UNREACHABLE),
     errno.ENETDOWN: ("unreachable", _UNREACHABLE),
+    errno.EAFNOSUPPORT: ("unreachable", _UNREACHABLE),
     errno.ECONNRESET: ("reset", _RESET),
     errno.ECONNABORTED: ("reset", _RESET),
 }

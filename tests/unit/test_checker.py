@@ -1,0 +1,346 @@
+"""Many checks at once: places, targets, sharing, deadlines, and what is left behind."""
+
+import asyncio
+import errno
+import gc
+import os
+import threading
+import time
+
+import pytest
+from unit.remotes import replies, silent
+from unit.test_drivers import black_hole, check_of, flood, greeting
+
+from lbkit import CannotRun, Misuse, UnknownCheck, acheck, check, check_many
+from lbkit.checks import blocking, flight, names
+from lbkit.checks.many import Checker, run_many
+from lbkit.checks.target import Target
+
+
+@pytest.fixture(autouse=True)
+def no_file_is_left_open():
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    if len(os.listdir("/proc/self/fd")) > before:
+        gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+class Crowd:
+    """A script that counts how many clients it has at once."""
+
+    def __init__(self, seconds=0.03):
+        self.seconds = seconds
+        self.now = self.most = self.all = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, client):
+        with self._lock:
+            self.now += 1
+            self.all += 1
+            self.most = max(self.most, self.now)
+        time.sleep(self.seconds)
+        with self._lock:
+            self.now -= 1
+        client.sendall(b"220\n")
+        client.recv(1)
+
+
+def at(remote):
+    return Target(remote.host, remote.port)
+
+
+async def collect(requests, at_once=1000):
+    return [result async for result in run_many(requests, at_once)]
+
+
+# --- targets and places ---------------------------------------------------------------------------------------------
+
+
+def test_different_checks_of_one_target_run_one_after_the_other(listener):
+    crowd = Crowd()
+    target = at(listener(crowd))
+    results = asyncio.run(collect([(check_of(timeout=5 + i), target) for i in range(5)]))
+    assert [result.status for result in results] == ["up"] * 5
+    assert (crowd.most, crowd.all) == (1, 5)
+
+
+def test_checks_of_different_targets_run_side_by_side_and_no_more_than_at_once(listener):
+    crowd = Crowd()
+    requests = [(check_of(), at(listener(crowd))) for _ in range(7)]
+    started = time.monotonic()
+    assert len(asyncio.run(collect(requests))) == 7
+    assert time.monotonic() - started < 5 * crowd.seconds
+    assert crowd.most > 2
+    crowd.most = 0
+    assert len(asyncio.run(collect(requests, at_once=2))) == 7
+    assert crowd.most == 2
+
+
+def test_equal_checks_of_equal_targets_run_once_and_are_told_to_all(listener):
+    crowd = Crowd()
+    target = at(listener(crowd))
+    results = asyncio.run(collect([(check_of(), target), (check_of(), Target(target.host, target.port))] * 2))
+    assert [result.status for result in results] == ["up"] * 4
+    assert crowd.all == 1
+
+
+def test_a_check_that_has_ended_is_run_anew(listener):
+    crowd = Crowd(0)
+    target = at(listener(crowd))
+
+    async def twice():
+        async with Checker() as checker:
+            first = await checker.start(check_of(), target)
+            return first is await checker.start(check_of(), target)
+
+    assert asyncio.run(twice()) is False
+    assert crowd.all == 2
+
+
+def test_results_come_as_they_are_found_and_never_wait_for_the_slow(listener):
+    slow, quick = listener(Crowd(0.2)), listener(Crowd(0))
+
+    results = asyncio.run(collect([(check_of(), at(slow)), (check_of(), at(quick))]))
+    assert [result.target for result in results] == [quick.target, slow.target]
+    assert results[0].duration < 0.15
+
+
+def test_requests_are_taken_from_the_iterable_as_there_is_room(listener):
+    remote = listener(replies(b"220\n"))
+    taken = []
+
+    def requests():
+        for i in range(50):
+            taken.append(i)
+            yield check_of(timeout=1 + i), at(remote)
+
+    async def ahead():
+        return max([len(taken) - told async for told in numbered(run_many(requests(), at_once=2))])
+
+    async def numbered(results):
+        told = 0
+        async for _ in results:
+            yield told
+            told += 1
+
+    assert asyncio.run(ahead()) <= 4
+    assert len(taken) == 50
+
+
+# --- deadlines ------------------------------------------------------------------------------------------------------
+
+
+def test_each_check_keeps_its_own_deadline(listener):
+    remotes = [listener(silent) for _ in range(4)]
+    timeouts = (0.3, 0.1, 0.2, 0.1)
+    requests = [(check_of(timeout=seconds), at(remote)) for seconds, remote in zip(timeouts, remotes, strict=True)]
+    results = asyncio.run(collect(requests))
+    assert [result.message for result in results] == [f"no answer within {s} s" for s in (0.1, 0.1, 0.2, 0.3)]
+    assert all(float(result.message.split()[3]) <= result.duration < 0.6 for result in results)
+
+
+def test_the_clock_of_a_check_runs_from_its_turn(listener):
+    target = at(listener(Crowd(0.1)))
+    results = asyncio.run(collect([(check_of(timeout=0.25 + i / 100), target) for i in range(4)]))
+    assert [result.status for result in results] == ["up"] * 4
+    assert all(result.duration < 0.25 for result in results)
+
+
+def test_a_flood_leaves_other_checks_their_turn(listener):
+    def never():
+        while True:
+            yield "listen", b""
+
+    flooding, serving = listener(flood), listener(replies(b"220\n"))
+
+    async def both():
+        async with Checker() as checker:
+            flooded = checker.start(check_of(never, timeout=0.5), at(flooding))
+            await asyncio.sleep(0.05)
+            served = await checker.start(check_of(), at(serving))
+            return served, flooded.done(), await flooded
+
+    served, flood_had_ended, flooded = asyncio.run(both())
+    assert (served.status, flood_had_ended, flooded.reason) == ("up", False, "timed-out")
+
+
+# --- a place becomes free however a check ends ----------------------------------------------------------------------
+
+
+def broken():
+    raise ZeroDivisionError
+    yield
+
+
+@pytest.mark.parametrize("one", [broken, greeting], ids=["raises", "times out"])
+def test_the_next_check_gets_the_place_of_one_that_failed(listener, one):
+    quiet, serving = listener(silent), listener(replies(b"220\n"))
+
+    async def both():
+        async with Checker(at_once=1) as checker:
+            first = checker.start(check_of(one, timeout=0.05), at(quiet))
+            second = checker.start(check_of(), at(serving))
+            third = checker.start(check_of(timeout=0.06), at(quiet))
+            return await asyncio.gather(first, second, third, return_exceptions=True)
+
+    first, second, third = asyncio.run(both())
+    assert isinstance(first, ZeroDivisionError) or first.reason == "timed-out"
+    assert (second.status, third.reason) == ("up", "timed-out")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EAFNOSUPPORT, "no such family"), CannotRun("no more files")])
+def test_an_address_that_is_given_up_for_one_that_fails_at_once_frees_its_place_at_once(listener, monkeypatch, error):
+    def open_socket(family, flags):
+        if family == 0:
+            raise error
+        return blocking.open_socket(family, flags)
+
+    serving = listener(replies(b"220\n"))
+    monkeypatch.setattr(flight, "open_socket", open_socket)
+    with black_hole() as port:
+        monkeypatch.setattr(names, "look_up", lambda host, _: [(2, ("127.0.0.1", port)), (0, ("::1", port))])
+
+        async def both():
+            async with Checker(at_once=1) as checker:
+                first = checker.start(check_of(timeout=0.4), Target("ccw.example", port))
+                second = checker.start(check_of(), at(serving))
+                started = time.monotonic()
+                assert (await second).status == "up"
+                (ended,) = await asyncio.gather(first, return_exceptions=True)
+                return ended, time.monotonic() - started
+
+        ended, took = asyncio.run(both())
+    assert ended is error or ended.reason == "unreachable"
+    assert 0.15 < took < 0.35
+
+
+# --- leaving, cancelling --------------------------------------------------------------------------------------------
+
+
+def test_leaving_cancels_what_is_under_way_and_what_waits(listener):
+    one, other = listener(silent), listener(silent)
+
+    async def leave():
+        async with Checker(at_once=1) as checker:
+            futures = [
+                checker.start(check_of(), at(one)),
+                checker.start(check_of(timeout=4), at(one)),
+                checker.start(check_of(), at(other)),
+                checker.start(check_of(), Target("localhost", other.port)),
+            ]
+            await asyncio.sleep(0.02)
+        return [future.cancelled() for future in futures]
+
+    assert asyncio.run(leave()) == [True] * 4
+
+
+def test_leaving_while_a_name_is_looked_up_harms_nobody(monkeypatch):
+    def slow(host, port):
+        time.sleep(0.1)
+        return [(2, ("127.0.0.1", port))]
+
+    monkeypatch.setattr(names, "look_up", slow)
+
+    async def leave(linger):
+        async with Checker() as checker:
+            checker.start(check_of(), Target("ccw.example", 1))
+        await asyncio.sleep(linger)
+
+    asyncio.run(leave(0.15))
+    asyncio.run(leave(0))
+    time.sleep(0.15)
+
+
+def test_stopping_early_ends_the_rest(listener):
+    remotes = [listener(Crowd(0)) for _ in range(3)] + [listener(silent)]
+
+    async def first():
+        results = run_many([(check_of(), at(remote)) for remote in remotes])
+        async for _ in results:
+            break
+        await results.aclose()
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(first()) == 1
+
+
+@pytest.mark.parametrize("when", ["under way", "waiting"])
+def test_a_check_that_nobody_awaits_any_more_leaves_the_target_to_the_next(listener, when):
+    target = at(listener(replies(b"220\n")))
+
+    async def cancel():
+        async with Checker(at_once=1) as checker:
+            first = checker.start(check_of(), target)
+            second = checker.start(check_of(timeout=4), target)
+            (first if when == "under way" else second).cancel()
+            return await checker.start(check_of(timeout=3), target)
+
+    assert asyncio.run(cancel()).status == "up"
+
+
+@pytest.mark.xfail(strict=True, reason="equal checks share one future, so one who gives up ends it for all")
+def test_one_who_gives_up_waiting_does_not_end_an_equal_check_of_another(listener):
+    target = at(listener(Crowd(0.1)))
+
+    async def two():
+        async with Checker() as checker:
+
+            async def ask(patience):
+                async with asyncio.timeout(patience):
+                    return await checker.start(check_of(), target)
+
+            return await asyncio.gather(ask(0.02), ask(5), return_exceptions=True)
+
+    hasty, patient = asyncio.run(two())
+    assert isinstance(hasty, TimeoutError)
+    assert patient.status == "up"
+
+
+def test_when_several_checks_cannot_run_the_first_is_raised_and_none_is_forgotten(listener):
+    complaints = []
+
+    async def all_broken():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        with pytest.raises(ZeroDivisionError):
+            await collect([(check_of(broken), at(listener(silent))) for _ in range(4)])
+        gc.collect()
+
+    asyncio.run(all_broken())
+    gc.collect()
+    assert complaints == []
+
+
+# --- by name --------------------------------------------------------------------------------------------------------
+
+
+def test_checks_by_name_block_await_and_stream(listener):
+    remote = listener(silent)
+
+    async def all_ways():
+        one = await acheck("connect", remote.target)
+        many = [result async for result in check_many("connect", [remote.target] * 2)]
+        return [check("connect", remote.target), one, *many]
+
+    assert [(result.check, result.target, result.status) for result in asyncio.run(all_ways())] == [
+        ("connect", remote.target, "up")
+    ] * 4
+
+
+def test_misuse_is_raised_before_anything_is_run(listener):
+    remote = listener(silent)
+
+    async def last_is_wrong():
+        async for _ in check_many("connect", [remote.target, "not a host:1"]):
+            pytest.fail("it ran")
+
+    with pytest.raises(Misuse, match="not a host"):
+        asyncio.run(last_is_wrong())
+    for wrong in (lambda: check("chekc", remote.target), lambda: asyncio.run(acheck("chekc", remote.target))):
+        with pytest.raises(UnknownCheck):
+            wrong()
+    with pytest.raises(Misuse, match="no port is given"):
+        check("connect", "127.0.0.1")
+    with pytest.raises(Misuse, match="timeout"):
+        check("connect", remote.target, timeout=-1)
+    assert remote.accepted == 0
