@@ -1,4 +1,9 @@
-"""What the listener of lbkit.testing plays."""
+"""What the listener of lbkit.testing plays, and a port that does not even take connections."""
+
+import socket
+import struct
+import time
+from contextlib import contextmanager
 
 
 def replies(*answers):
@@ -18,3 +23,37 @@ def replies(*answers):
 def silent(client):
     """A remote that takes connections and says nothing."""
     replies()(client)
+
+
+def reset(client):
+    client.recv(100)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def drip(client):
+    while True:
+        client.sendall(b".")
+        time.sleep(0.02)
+
+
+def flood(client):
+    while True:
+        client.sendall(b"." * 65536)
+
+
+@contextmanager
+def black_hole():
+    """A port that answers no connection request: its backlog is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        fillers = []
+        for _ in range(8):
+            filler = socket.socket()
+            filler.settimeout(0.05)
+            fillers.append(filler)
+            try:
+                filler.connect(server.getsockname())
+            except TimeoutError:
+                break
+        yield server.getsockname()[1]
+        for filler in fillers:
+            filler.close()

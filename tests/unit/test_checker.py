@@ -3,27 +3,19 @@
 import asyncio
 import errno
 import gc
-import os
 import threading
 import time
 
 import pytest
-from unit.remotes import replies, silent
-from unit.test_drivers import black_hole, check_of, flood, greeting
+from unit.greeting import check_of, greeting
+from unit.remotes import black_hole, flood, replies, silent
 
 from lbkit import CannotRun, Misuse, UnknownCheck, acheck, check, check_many
 from lbkit.checks import blocking, flight, names
 from lbkit.checks.many import Checker, run_many
 from lbkit.checks.target import Target
 
-
-@pytest.fixture(autouse=True)
-def no_file_is_left_open():
-    before = len(os.listdir("/proc/self/fd"))
-    yield
-    if len(os.listdir("/proc/self/fd")) > before:
-        gc.collect()
-    assert len(os.listdir("/proc/self/fd")) <= before
+pytestmark = pytest.mark.usefixtures("no_file_is_left_open")
 
 
 class Crowd:
@@ -279,7 +271,6 @@ def test_a_check_that_nobody_awaits_any_more_leaves_the_target_to_the_next(liste
     assert asyncio.run(cancel()).status == "up"
 
 
-@pytest.mark.xfail(strict=True, reason="equal checks share one future, so one who gives up ends it for all")
 def test_one_who_gives_up_waiting_does_not_end_an_equal_check_of_another(listener):
     target = at(listener(Crowd(0.1)))
 

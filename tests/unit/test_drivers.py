@@ -3,37 +3,25 @@
 import _socket
 import asyncio
 import errno
-import gc
 import os
 import resource
-import socket
-import struct
 import time
 from contextlib import contextmanager
 
 import pytest
-from unit.remotes import replies, silent
+from unit.greeting import check_of
+from unit.remotes import black_hole, drip, flood, replies, reset, silent
 
 from lbkit.checks import names
 from lbkit.checks.blocking import connect_outcome
 from lbkit.checks.conversation import down, up
-from lbkit.checks.kind import CheckKind, Params, TlsParams
+from lbkit.checks.kind import TlsParams
 from lbkit.checks.many import Checker
 from lbkit.checks.names import NameFailed
 from lbkit.checks.target import Target
 from lbkit.errors import CannotRun
 
-
-def greeting():
-    received = yield "greet", b"HELO\r\n"
-    while received and not received.endswith(b"\n"):
-        more = yield "greet", b""
-        received += more
-    return up(f"it says {received!r}") if received else down("closed", "it says nothing")
-
-
-def check_of(protocol=greeting, params=Params, **given):
-    return CheckKind("greet", "", params, lambda params: lambda target: protocol()).prepare({"timeout": 5, **given})
+pytestmark = pytest.mark.usefixtures("no_file_is_left_open")
 
 
 async def run_in_checker(check, target):
@@ -54,19 +42,6 @@ def run(request):
     return run
 
 
-def open_files():
-    return len(os.listdir("/proc/self/fd"))
-
-
-@pytest.fixture(autouse=True)
-def no_file_is_left_open():
-    before = open_files()
-    yield
-    if open_files() > before:
-        gc.collect()
-    assert open_files() <= before
-
-
 @pytest.fixture
 def resolves(monkeypatch):
     """`resolves(address, …)`: what every name is looked up to; an exception is raised."""
@@ -80,40 +55,6 @@ def resolves(monkeypatch):
         monkeypatch.setattr(names, "look_up", look_up)
 
     return resolves
-
-
-@contextmanager
-def black_hole():
-    """A port that answers no connection request: its backlog is full."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
-        fillers = []
-        for _ in range(8):
-            filler = socket.socket()
-            filler.settimeout(0.05)
-            fillers.append(filler)
-            try:
-                filler.connect(server.getsockname())
-            except TimeoutError:
-                break
-        yield server.getsockname()[1]
-        for filler in fillers:
-            filler.close()
-
-
-def reset(client):
-    client.recv(100)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def drip(client):
-    while True:
-        client.sendall(b".")
-        time.sleep(0.02)
-
-
-def flood(client):
-    while True:
-        client.sendall(b"." * 65536)
 
 
 # --- what the remote does -------------------------------------------------------------------------------------------

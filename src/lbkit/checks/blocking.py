@@ -48,10 +48,10 @@ def run(host: str, port: int, timeout: float, protocol: "Protocol", tls: "Tls | 
     address = ""
     try:
         addresses = _addresses(host, port, deadline, timeout, steps)
-        sock, address = _connected(addresses, host, port, deadline, timeout, steps)
+        sock, address, broken = _connected(addresses, host, port, deadline, timeout, steps)
         conversation = Conversation(protocol, steps)
         talk = conversation if tls is None else tls(conversation, host)
-        outcome = _converse(sock, talk, deadline, timeout)
+        outcome = _converse(sock, talk, deadline, timeout, broken)
     except _Ended as ended:
         protocol.close()
         outcome = ended.outcome
@@ -92,25 +92,34 @@ def _addresses(host: str, port: int, deadline: float, timeout: float, steps: dic
 
 def _connected(
     addresses: "list[Address]", host: str, port: int, deadline: float, timeout: float, steps: dict[str, float]
-) -> "tuple[_socket.socket, str]":
-    """Try one address after the other, each with its share of the time that is left."""
+) -> "tuple[_socket.socket, str, bool]":
+    """Try one address after the other, each with its share of the time that is left.
+
+    The third value: the connection stood, and was reset before we looked.
+    """
     start = monotonic()
     left = len(addresses)
     failure: OSError = TimeoutError()
     for family, address in addresses:
-        sock = None
+        broken = False
         try:
             sock = open_socket(family)
+        except OSError as e:
+            failure = e
+            left -= 1
+            continue
+        try:
             sock.settimeout(max((deadline - monotonic()) / left, 0.001))
             sock.connect(address)
+        except ConnectionResetError:
+            broken = True
         except OSError as e:
-            if sock is not None:
-                sock.close()
+            sock.close()
             failure = e
             left -= 1
             continue
         steps["connect"] = monotonic() - start
-        return sock, address[0]
+        return sock, address[0], broken
     steps["connect"] = monotonic() - start
     raise _Ended(connect_outcome(failure, host, port, timeout))
 
@@ -142,13 +151,12 @@ def connect_outcome(failure: OSError, host: str, port: int, timeout: float) -> O
     return outcome
 
 
-def _converse(sock: "_socket.socket", talk: "Talk", deadline: float, timeout: float) -> Outcome:
+def _converse(sock: "_socket.socket", talk: "Talk", deadline: float, timeout: float, broken: bool) -> Outcome:
     try:
         to_send = talk.begin(monotonic())
-        broken: OSError | None = None
         while to_send is not None:
-            if to_send and broken is None:
-                broken = _send(sock, to_send, deadline)
+            if to_send and not broken:
+                broken = not _send(sock, to_send, deadline)
             if QUICKACK is not None:  # after the send, so that our data carries the acknowledgement of what came before
                 sock.setsockopt(_socket.IPPROTO_TCP, QUICKACK, 1)
             try:
@@ -163,7 +171,7 @@ def _converse(sock: "_socket.socket", talk: "Talk", deadline: float, timeout: fl
             except OSError:
                 talk.lose(was_reset(), monotonic())
                 break
-            if not data and broken is not None:
+            if not data and broken:
                 talk.lose(was_reset(), monotonic())
                 break
             to_send = talk.receive(data, monotonic())
@@ -173,16 +181,16 @@ def _converse(sock: "_socket.socket", talk: "Talk", deadline: float, timeout: fl
     return talk.outcome or down("closed", "the conversation ended without an outcome")
 
 
-def _send(sock: "_socket.socket", data: bytes, deadline: float) -> "OSError | None":
-    """Send all; an error is kept, not raised: what the remote said before it went is still to be read."""
+def _send(sock: "_socket.socket", data: bytes, deadline: float) -> bool:
+    """Send all; False, not an error, when it can't be: what the remote said before it went is still to be read."""
     try:
         sock.settimeout(max(deadline - monotonic(), 0.000001))
         sock.sendall(data)
     except TimeoutError:
-        return None  # the read that follows meets the same deadline
-    except OSError as e:
-        return e
-    return None
+        return True  # the read that follows meets the same deadline
+    except OSError:
+        return False
+    return True
 
 
 def part(sock: "_socket.socket", last_words: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from _socket import IPPROTO_TCP, SO_ERROR, SOCK_NONBLOCK, SOL_SOCKET, socket
-from errno import EINPROGRESS
+from errno import ECONNRESET, EINPROGRESS
 from os import strerror
 from select import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from time import monotonic
@@ -59,7 +59,8 @@ class Flight:
         "address",
         "check",
         "deadline",
-        "future",
+        "futures",
+        "landed",
         "queue",
         "sock",
         "started",
@@ -71,7 +72,8 @@ class Flight:
         self._tower = tower
         self.check = check
         self.target = target
-        self.future = future
+        self.futures = [future]  # one for each who asked for this check of this target
+        self.landed = False
         self.queue: list[Flight] | None = None  # other checks that wait for this target to be free
         self.started = self.deadline = self._since = 0.0
         self.steps: dict[str, float] = {}
@@ -128,7 +130,9 @@ class Flight:
         if talk is None:
             if events & (EPOLLERR | EPOLLHUP):
                 number = sock.getsockopt(SOL_SOCKET, SO_ERROR)
-                if number:
+                if number == ECONNRESET:  # the connection stood, and was reset before we looked
+                    self._broken = True
+                elif number:
                     self.connect(self._left, OSError(number, strerror(number)))
                     return
             if not events & EPOLLOUT:

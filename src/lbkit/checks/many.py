@@ -69,10 +69,10 @@ class Checker:
         self._epoll.close()
         self._ready.clear()
         for flight in list(self._by_target.values()):
-            for waiting in flight.queue or ():
-                waiting.future.cancel()
+            for waiting in (flight, *(flight.queue or ())):
+                for future in waiting.futures:
+                    future.cancel()
             flight.queue = None
-            flight.future.cancel()
             self._land(flight)
         self._settle()
         if self._timer is not None:
@@ -80,22 +80,23 @@ class Checker:
 
     def start(self, check: Check, target: Target) -> asyncio.Future[Result]:
         """Run a check as soon as there is a place; the future holds its Result, or CannotRun."""
+        future: asyncio.Future[Result] = self._loop.create_future()
         place = (target.host, target.port)
         current = self._by_target.get(place)
         if current is None:
-            flight = Flight(self, check, target, self._loop.create_future())
+            flight = Flight(self, check, target, future)
             self._by_target[place] = flight
             self._ready.append(flight)
             self._fill()
-            return flight.future
+            return future
         if current.queue is None:
             current.queue = []
         for known in (current, *current.queue):
-            if known.check == check and known.target == target and not known.future.done():
-                return known.future
-        flight = Flight(self, check, target, self._loop.create_future())
-        current.queue.append(flight)
-        return flight.future
+            if known.check == check and known.target == target:
+                known.futures.append(future)
+                return future
+        current.queue.append(Flight(self, check, target, future))
+        return future
 
     # --- the tower of its flights ---
 
@@ -125,9 +126,11 @@ class Checker:
     def finish(self, flight: Flight, outcome: Outcome) -> None:
         """See `Tower.finish`."""
         self._land(flight)
-        if not flight.future.done():
-            duration = monotonic() - flight.started
-            flight.future.set_result(flight.check.result(flight.target, outcome, duration, flight.steps))
+        duration = monotonic() - flight.started
+        result = flight.check.result(flight.target, outcome, duration, flight.steps)
+        for future in flight.futures:
+            if not future.done():
+                future.set_result(result)
 
     # --- places ---
 
@@ -142,6 +145,7 @@ class Checker:
 
     def _land(self, flight: Flight) -> None:
         """Take a flight out of everything, and let the next one for its target get ready."""
+        flight.landed = True
         self.drop(flight)
         if flight.started:
             self._places += 1
@@ -157,9 +161,10 @@ class Checker:
 
     def _fail(self, flight: Flight, error: Exception) -> None:
         """What this machine or the check's own code got wrong belongs to whoever awaits this check."""
-        if not flight.future.done():
-            flight.future.set_exception(error)
         self._land(flight)
+        for future in flight.futures:
+            if not future.done():
+                future.set_exception(error)
 
     def _settle(self) -> None:
         """What a batch of events has left to do: send, close, start the next.
@@ -203,10 +208,10 @@ class Checker:
         self._look_ups -= 1
         while self._look_up_queue:
             waiting = self._look_up_queue.popleft()
-            if not waiting.future.done():
+            if not waiting.landed:
                 self._look_up(waiting)
                 break
-        if not flight.future.done():
+        if not flight.landed:
             flight.looked_up()
             try:
                 if isinstance(found, NameFailed):

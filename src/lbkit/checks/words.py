@@ -13,7 +13,6 @@ _TIMED_OUT = (
     "firewall drops it. Ping the host, then check the firewall."
 )
 _UNREACHABLE = "{where} can't be reached: {why}. Check this machine's route to it, and that the host is switched on."
-_RESET = "{where} reset the connection while it was being set up: its service is overloaded or a firewall cuts in."
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: ("refused", _REFUSED),
@@ -23,8 +22,6 @@ _BY_ERRNO = {
     errno.EHOSTDOWN: ("unreachable", _UNREACHABLE),
     errno.ENETDOWN: ("unreachable", _UNREACHABLE),
     errno.EAFNOSUPPORT: ("unreachable", _UNREACHABLE),
-    errno.ECONNRESET: ("reset", _RESET),
-    errno.ECONNABORTED: ("reset", _RESET),
 }
 
 

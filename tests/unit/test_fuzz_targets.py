@@ -1,0 +1,51 @@
+"""The fuzz targets stay alive: each is run over its own seeds, without the fuzzer."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+FUZZ = Path(__file__).parents[2] / "fuzz"
+
+
+def target(name):
+    spec = importlib.util.spec_from_file_location(f"fuzz_{name}", FUZZ / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pdu_reader():
+    return target("pdu_reader")
+
+
+def test_the_seeds_of_pdu_reader_reach_every_step_and_break_no_rule(pdu_reader, monkeypatch):
+    seen = []
+    judge = pdu_reader.judge
+    monkeypatch.setattr(pdu_reader, "judge", lambda outcome: (seen.append(outcome), judge(outcome)))
+    seeds = pdu_reader.seeds()
+    assert len(set(seeds)) == len(seeds)
+    for seed in seeds:
+        pdu_reader.one_input(seed)
+    assert {outcome.up for outcome in seen} == {True, False}
+    reasons = {"ok", "not-dicom", "protocol-error", "rejected-transient", "aborted", "closed", "timed-out", "reset"}
+    assert reasons <= {outcome.reason for outcome in seen}
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0\0", b"\5\1", b"\1\0\2"])
+def test_pdu_reader_takes_the_shortest_inputs(pdu_reader, data):
+    pdu_reader.one_input(data)
+
+
+def test_pdu_reader_finds_a_verification_that_never_ends_or_says_what_does_not_print(pdu_reader, monkeypatch):
+    def endless(terms):
+        while True:
+            yield "associate", b""
+
+    monkeypatch.setattr(pdu_reader, "verification", endless)
+    with pytest.raises(AssertionError, match="waits at associate for more than 1048576 bytes"):
+        pdu_reader.one_input(b"\0\0x")
+    outcome = pdu_reader.Outcome(False, "not-dicom", "a\x1bb", "associate")
+    with pytest.raises(AssertionError):
+        pdu_reader.judge(outcome)
