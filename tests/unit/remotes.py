@@ -25,19 +25,28 @@ def silent(client):
     replies()(client)
 
 
-def reset(client):
-    client.recv(100)
+def hang_up(client):
+    """A remote that resets the connection at once."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def reset(client):
+    """A remote that hears something, then resets the connection."""
+    client.recv(100)
+    hang_up(client)
+
+
 def drip(client):
+    """A remote that sends a byte now and then."""
     while True:
         client.sendall(b".")
         time.sleep(0.02)
 
 
 def flood(client):
-    while True:
+    """A remote that sends as much as it can, for long enough."""
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
         client.sendall(b"." * 65536)
 
 

@@ -8,10 +8,11 @@ import time
 
 import pytest
 from unit.greeting import check_of, greeting
-from unit.remotes import black_hole, flood, replies, silent
+from unit.remotes import black_hole, flood, hang_up, replies, silent
 
 from lbkit import CannotRun, Misuse, UnknownCheck, acheck, check, check_many
 from lbkit.checks import blocking, flight, names
+from lbkit.checks.conversation import up
 from lbkit.checks.many import Checker, run_many
 from lbkit.checks.target import Target
 
@@ -143,6 +144,7 @@ def test_a_flood_leaves_other_checks_their_turn(listener):
     def never():
         while True:
             yield "listen", b""
+            time.sleep(0.0005)  # slower than the flood
 
     flooding, serving = listener(flood), listener(replies(b"220\n"))
 
@@ -155,6 +157,32 @@ def test_a_flood_leaves_other_checks_their_turn(listener):
 
     served, flood_had_ended, flooded = asyncio.run(both())
     assert (served.status, flood_had_ended, flooded.reason) == ("up", False, "timed-out")
+
+
+def test_what_is_left_to_read_after_its_turn_is_read_at_the_next(listener, monkeypatch):
+    monkeypatch.setattr(flight, "_READS", 1)
+
+    def patient():
+        received = yield "listen", b"all"
+        time.sleep(0.02)  # the rest has come by now, and no event will tell of it again
+        while len(received) < 40000:
+            received += yield "listen", b""
+        return up("that is all")
+
+    remote = listener(replies(b"." * 40000))
+    (result,) = asyncio.run(collect([(check_of(patient, timeout=0.5), at(remote))]))
+    assert result.message == "that is all"
+
+
+def test_a_connection_that_is_reset_before_the_loop_looks_is_reset_at_the_first_step(listener):
+    async def look_late():
+        async with Checker() as checker:
+            result = checker.start(check_of(), at(listener(hang_up)))
+            time.sleep(0.05)
+            return await result
+
+    result = asyncio.run(look_late())
+    assert (result.step, result.reason) == ("greet", "reset")
 
 
 # --- a place becomes free however a check ends ----------------------------------------------------------------------

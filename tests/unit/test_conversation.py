@@ -90,6 +90,12 @@ def test_what_ends_the_connection_from_below_is_the_outcome_where_the_protocol_h
     assert len(sent) == 1
 
 
+def test_a_protocol_that_goes_on_after_the_end_is_closed():
+    protocol = stubborn()
+    play(protocol, b"?", Lost("reset", "the remote reset the connection"))
+    assert protocol.gi_frame is None
+
+
 def test_what_ends_the_connection_may_count_at_a_step_of_its_own():
     outcome, _ = play(greeting(), Lost("tls-refused", "refused", "tls"))
     assert outcome.step == "tls"

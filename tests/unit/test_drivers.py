@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from unit.greeting import check_of
-from unit.remotes import black_hole, drip, flood, replies, reset, silent
+from unit.remotes import black_hole, drip, flood, hang_up, replies, reset, silent
 
 from lbkit.checks import names
 from lbkit.checks.blocking import connect_outcome
@@ -92,6 +92,7 @@ def test_no_remote_holds_a_check_beyond_its_deadline(run, listener, script):
     def never():
         while True:
             yield "listen", b""
+            time.sleep(0.0005)  # slower than a flood
 
     remote = listener(script)
     result = run(check_of(never, timeout=0.2), remote.host, remote.port)
@@ -111,6 +112,16 @@ def test_a_remote_that_resets_is_down_with_reset(run, listener):
     result = run(check_of(), remote.host, remote.port)
     assert (result.step, result.reason) == ("greet", "reset")
     assert result.message == "the remote reset the connection"
+
+
+def test_a_remote_that_resets_before_it_is_spoken_to_is_down_with_reset(run, listener):
+    def late():
+        time.sleep(0.05)
+        return down("closed", f"it says {(yield 'greet', b'HELO')!r}")
+
+    remote = listener(hang_up)
+    result = run(check_of(late), remote.host, remote.port)
+    assert (result.step, result.reason) == ("greet", "reset")
 
 
 def test_what_a_remote_said_before_it_went_is_read_though_sending_fails(run, listener):
@@ -133,7 +144,7 @@ def test_what_a_remote_said_before_it_went_is_read_though_sending_fails(run, lis
 
 
 def test_much_to_send_is_sent_however_slowly_the_remote_reads(run, listener):
-    most = 3_000_000
+    most = 16_000_000  # more than the buffers of two kernels hold
     heard = []
 
     def slow(client):
@@ -220,6 +231,18 @@ def test_a_name_without_an_address_is_down_at_dns(run, resolves, absent):
 def test_a_name_that_can_have_no_address_is_down_at_dns(run, host):
     result = run(check_of(timeout=2), host, 104)
     assert (result.step, result.reason in ("name-not-found", "dns-failed")) == ("dns", True)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("EAI_NONAME", "name-not-found"), ("EAI_AGAIN", "dns-failed"), ("EAI_FAIL", "dns-failed")],
+)
+def test_a_name_that_is_absent_is_told_from_a_name_service_that_fails(run, monkeypatch, code, reason):
+    def fails(*_):
+        raise _socket.gaierror(getattr(_socket, code), "so says the resolver")
+
+    monkeypatch.setattr(_socket, "getaddrinfo", fails)
+    assert run(check_of(), "ccw.example", 104).reason == reason
 
 
 def test_a_name_service_that_breaks_is_down_at_dns_at_once(run, monkeypatch):
