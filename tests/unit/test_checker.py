@@ -10,8 +10,8 @@ import pytest
 from unit.greeting import check_of, greeting
 from unit.remotes import black_hole, flood, hang_up, replies, silent
 
-from lbkit import CannotRun, Misuse, UnknownCheck, acheck, check, check_many
-from lbkit.checks import blocking, flight, names
+from lbkit import CannotRun
+from lbkit.checks import blocking, flight, many, names
 from lbkit.checks.conversation import up
 from lbkit.checks.many import Checker, run_many
 from lbkit.checks.target import Target
@@ -140,11 +140,12 @@ def test_the_clock_of_a_check_runs_from_its_turn(listener):
     assert all(result.duration < 0.25 for result in results)
 
 
-def test_a_flood_leaves_other_checks_their_turn(listener):
+def test_a_flood_leaves_other_checks_their_turn(listener, monkeypatch):
+    monkeypatch.setattr(flight, "READ_SIZE", 256)  # so that reading is slower than the flood
+
     def never():
         while True:
             yield "listen", b""
-            time.sleep(0.0005)  # slower than the flood
 
     flooding, serving = listener(flood), listener(replies(b"220\n"))
 
@@ -233,6 +234,53 @@ def test_an_address_that_is_given_up_for_one_that_fails_at_once_frees_its_place_
         ended, took = asyncio.run(both())
     assert ended is error or ended.reason == "unreachable"
     assert 0.15 < took < 0.35
+
+
+def test_few_names_are_looked_up_at_once_and_all_in_the_end(listener, monkeypatch):
+    remote = listener(replies(b"220\n"))
+    under_way, seen = [], []
+
+    def look_up(host, port):
+        under_way.append(host)
+        time.sleep(0.02)
+        seen.append(len(under_way))
+        under_way.remove(host)
+        return [(2, ("127.0.0.1", port))]
+
+    monkeypatch.setattr(many, "_LOOK_UPS", 2)
+    monkeypatch.setattr(names, "look_up", look_up)
+    results = asyncio.run(collect([(check_of(), Target(f"host-{i}", remote.port)) for i in range(7)]))
+    assert [result.status for result in results] == ["up"] * 7
+    assert max(seen) == 2
+
+
+def test_a_name_that_waits_for_its_look_up_keeps_its_deadline(monkeypatch):
+    monkeypatch.setattr(many, "_LOOK_UPS", 1)
+    monkeypatch.setattr(names, "look_up", lambda host, port: time.sleep(0.15) or [(2, ("127.0.0.1", port))])
+    results = asyncio.run(collect([(check_of(timeout=0.05), Target(f"host-{i}", 1)) for i in range(3)]))
+    assert [(result.step, result.reason) for result in results] == [("dns", "timed-out")] * 3
+    assert all(result.duration < 0.25 for result in results)
+    time.sleep(0.15)  # the thread has ended by then
+
+
+def test_what_a_check_gets_wrong_at_its_deadline_is_raised_too(listener):
+    def clumsy():
+        try:
+            yield "greet", b""
+        finally:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(collect([(check_of(clumsy, timeout=0.05), at(listener(silent)))]))
+
+
+def test_without_a_descriptor_after_the_look_up_a_check_cannot_run(monkeypatch):
+    def none_left(family, flags):
+        raise CannotRun("a socket can't be opened")
+
+    monkeypatch.setattr(flight, "open_socket", none_left)
+    with pytest.raises(CannotRun):
+        asyncio.run(collect([(check_of(), Target("localhost", 1))]))
 
 
 # --- leaving, cancelling --------------------------------------------------------------------------------------------
@@ -328,38 +376,3 @@ def test_when_several_checks_cannot_run_the_first_is_raised_and_none_is_forgotte
     asyncio.run(all_broken())
     gc.collect()
     assert complaints == []
-
-
-# --- by name --------------------------------------------------------------------------------------------------------
-
-
-def test_checks_by_name_block_await_and_stream(listener):
-    remote = listener(silent)
-
-    async def all_ways():
-        one = await acheck("connect", remote.target)
-        many = [result async for result in check_many("connect", [remote.target] * 2)]
-        return [check("connect", remote.target), one, *many]
-
-    assert [(result.check, result.target, result.status) for result in asyncio.run(all_ways())] == [
-        ("connect", remote.target, "up")
-    ] * 4
-
-
-def test_misuse_is_raised_before_anything_is_run(listener):
-    remote = listener(silent)
-
-    async def last_is_wrong():
-        async for _ in check_many("connect", [remote.target, "not a host:1"]):
-            pytest.fail("it ran")
-
-    with pytest.raises(Misuse, match="not a host"):
-        asyncio.run(last_is_wrong())
-    for wrong in (lambda: check("chekc", remote.target), lambda: asyncio.run(acheck("chekc", remote.target))):
-        with pytest.raises(UnknownCheck):
-            wrong()
-    with pytest.raises(Misuse, match="no port is given"):
-        check("connect", "127.0.0.1")
-    with pytest.raises(Misuse, match="timeout"):
-        check("connect", remote.target, timeout=-1)
-    assert remote.accepted == 0

@@ -384,12 +384,3 @@ def test_text_of_a_remote_is_printable_ascii(raw):
     assert shown.isascii()
     assert shown.isprintable()
     assert len(shown) <= len(raw)
-
-
-def test_answers_that_were_read_before_are_read_the_same_again():
-    """They are remembered; neither a different answer nor a malformed one may be mixed up with them."""
-    for _ in range(2):
-        for status in range(600):
-            assert echo_status(remote.command(status)) == (status, "")
-        with pytest.raises(Malformed):
-            echo_status(remote.command(field=None))
