@@ -31,7 +31,7 @@ bench: $(VENV)/ready  ## every benchmark, and docs/performance.md anew
 
 fuzz: $(VENV)/ready  ## SECONDS=600 on the reader of DICOM PDUs
 	$(RUN)pip install --quiet 'atheris>=2.3'
-	$(RUN)python fuzz/pdu_reader.py -max_total_time=$(SECONDS)
+	$(RUN)python fuzz/pdu_reader.py -artifact_prefix=fuzz/corpus/ -max_total_time=$(SECONDS)
 
 docs: $(VENV)/ready  ## docs/checks.md, from what the checks declare
 	$(RUN)python tools/reference.py

@@ -51,7 +51,7 @@ def program(name: str, package: str) -> str:
         missing = f"{name} is not installed (Debian package {package})"
         if os.environ.get(REQUIRE) == "1":
             pytest.fail(missing)
-        pytest.skip(missing)
+        pytest.skip(reason=missing)
     return found
 
 

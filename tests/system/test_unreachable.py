@@ -21,7 +21,7 @@ def nowhere() -> list[str]:
         [unshare or "unshare", "--net"] if os.geteuid() == 0 else [unshare or "unshare", "--map-root-user", "--net"]
     )
     if unshare is None or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets nobody make a network namespace (unshare --net)")
+        pytest.skip(reason="this machine lets nobody make a network namespace (unshare --net)")
     return command
 
 

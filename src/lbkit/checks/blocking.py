@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Tls: TypeAlias = Callable[[Conversation, str], Talk]  # wraps a conversation for a host name
 
 READ_SIZE = 8192
-# Without it every answer that comes in two writes waits 40 ms for our delayed ACK (docs/performance.md). Linux only.
+# Without it every answer that comes in two writes, as dcmtk's and Orthanc's do, waits 40 ms for our delayed ACK. Linux only.
 QUICKACK = getattr(_socket, "TCP_QUICKACK", None)
 
 

@@ -37,10 +37,10 @@ class Registry:
     """Loads plugins when they are asked for: one check loads one plugin."""
 
     def __init__(self) -> None:
-        disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+        self._disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
         self._found: dict[str, list[EntryPoint]] = {}
         for entry in entry_points(group=GROUP):
-            if entry.name not in disabled:
+            if entry.name not in self._disabled:
                 self._found.setdefault(entry.name, []).append(entry)
         self._plugins: dict[str, Plugin] = {}
         self._manager = pluggy.PluginManager(GROUP)
@@ -52,6 +52,8 @@ class Registry:
 
     def kind(self, name: str) -> CheckKind[Any]:
         """The kind of that name. Raises UnknownCheck, PluginBroken."""
+        if name in self._disabled:
+            raise UnknownCheck(f"the check {name} is left out by {DISABLE}. Take it out of that variable to use it.")
         if name not in self._found:
             known = ", ".join(self.names())
             raise UnknownCheck(
@@ -84,7 +86,7 @@ class Registry:
             try:
                 kinds = self._register(entry)
             except (Exception, SystemExit) as e:  # whatever a plugin's module raises is that plugin's trouble alone
-                error = f"{type(e).__name__}: {e}"
+                error = f"{type(e).__name__}: {' '.join(str(e).split())}"
         return Plugin(name, entry.value, distribution, version, kinds, error)
 
     def _register(self, entry: EntryPoint) -> tuple[CheckKind[Any], ...]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+from os import get_exec_path, pathsep
+from pathlib import Path
 from typing import NamedTuple
 
 TIMEOUTS = ("-to", "2", "-ta", "2", "-td", "2")
@@ -24,8 +27,10 @@ class Said(NamedTuple):
 
 
 def installed() -> str | None:
-    """Where it is, if it is installed."""
-    return shutil.which("echoscu")
+    """Where it is, if it is installed; not pynetdicom's tool of the same name, which stands beside this Python."""
+    beside = Path(sys.executable).parent
+    folders = [folder for folder in get_exec_path() if Path(folder) != beside]
+    return shutil.which("echoscu", path=pathsep.join(folders))
 
 
 def ask(program: str, address: tuple[str, int]) -> Said:
