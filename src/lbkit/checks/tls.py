@@ -1,7 +1,7 @@
 """TLS below a conversation, by memory buffers, so that both drivers share it.
 
 Of CPython it uses the C module `_ssl` alone, because `lbkit-probe` starts once per check: beyond a bare start of 8.0 ms,
-importing `_ssl` took 3.3 ms and importing `ssl` 16.2 ms (n = 60, medians), and the whole probe with a client certificate 24 ms.
+importing `_ssl` took 3.3 ms and `ssl` 16.2 ms (n = 60, medians), and the whole probe with a client certificate 24 ms.
 """
 
 import _ssl
