@@ -57,8 +57,10 @@ def show_explanation(explanation: Explanation, console: Console | None = None) -
     if explanation.advice:
         out.print()
         out.print(Text("What to do", "bold cyan"))
+        sentences = Table.grid(padding=(0, 1))
         for sentence in explanation.advice:
-            out.print(Text(f"  • {sentence}"))
+            sentences.add_row("  •", Text(sentence))
+        out.print(sentences)
 
 
 def _grid() -> Table:
