@@ -1,6 +1,6 @@
 """`lbkit-probe connect`."""
 
-from lbkit.checks.conversation import up
+from lbkit.checks.conversation import connected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,4 @@ OPTIONS: "dict[str, Any]" = {}
 
 def protocol(options: "dict[str, Any]") -> "Protocol":
     """The protocol for the driver."""
-    step, message = ("tls", "takes TLS connections") if options["tls"] else ("connect", "takes connections")
-    return up(message, step)
-    yield  # a generator, though one with nothing to say
+    return connected(options["tls"])

@@ -11,7 +11,7 @@ from unit.greeting import check_of, greeting
 from unit.remotes import black_hole, flood, hang_up, replies, silent
 
 from lbkit import CannotRun
-from lbkit.checks import blocking, flight, many, names
+from lbkit.checks import blocking, many, names, underway
 from lbkit.checks.conversation import up
 from lbkit.checks.many import Checker, run_many
 from lbkit.checks.target import Target
@@ -141,7 +141,7 @@ def test_the_clock_of_a_check_runs_from_its_turn(listener):
 
 
 def test_a_flood_leaves_other_checks_their_turn(listener, monkeypatch):
-    monkeypatch.setattr(flight, "READ_SIZE", 256)  # so that reading is slower than the flood
+    monkeypatch.setattr(underway, "READ_SIZE", 256)  # so that reading is slower than the flood
 
     def never():
         while True:
@@ -161,7 +161,7 @@ def test_a_flood_leaves_other_checks_their_turn(listener, monkeypatch):
 
 
 def test_what_is_left_to_read_after_its_turn_is_read_at_the_next(listener, monkeypatch):
-    monkeypatch.setattr(flight, "_READS", 1)
+    monkeypatch.setattr(underway, "_READS", 1)
 
     def patient():
         received = yield "listen", b"all"
@@ -218,7 +218,7 @@ def test_an_address_that_is_given_up_for_one_that_fails_at_once_frees_its_place_
         return blocking.open_socket(family, flags)
 
     serving = listener(replies(b"220\n"))
-    monkeypatch.setattr(flight, "open_socket", open_socket)
+    monkeypatch.setattr(underway, "open_socket", open_socket)
     with black_hole() as port:
         monkeypatch.setattr(names, "look_up", lambda host, _: [(2, ("127.0.0.1", port)), (0, ("::1", port))])
 
@@ -278,7 +278,7 @@ def test_without_a_descriptor_after_the_look_up_a_check_cannot_run(monkeypatch):
     def none_left(family, flags):
         raise CannotRun("a socket can't be opened")
 
-    monkeypatch.setattr(flight, "open_socket", none_left)
+    monkeypatch.setattr(underway, "open_socket", none_left)
     with pytest.raises(CannotRun):
         asyncio.run(collect([(check_of(), Target("localhost", 1))]))
 

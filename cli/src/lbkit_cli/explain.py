@@ -8,11 +8,9 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from lbkit.checks.kind import findings
+from lbkit.checks.kind import validated
 from lbkit.checks.target import Target
-from lbkit.errors import Misuse
 from lbkit_cli.kinds import KindsGroup, with_signature
 from lbkit_cli.options import given, options
 
@@ -46,10 +44,7 @@ class ExplainGroup(KindsGroup):
         explainer: Explainer[Any] = getattr(import_module(module), name)
 
         def command(target: str, json_: bool, **values: Any) -> None:
-            try:
-                params = explainer.params.model_validate(given(values))
-            except ValidationError as e:
-                raise Misuse(f"explain {kind.name}: {'; '.join(findings(e))}.") from None
+            params = validated(f"explain {kind.name}", explainer.params, given(values))
             explanation = explainer.explain(Target.parse(target, params.port), params)
             if json_:
                 print(json.dumps(explanation.as_dict(), ensure_ascii=False))

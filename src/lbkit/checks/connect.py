@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lbkit.checks.conversation import up
+from lbkit.checks.conversation import connected
 from lbkit.checks.kind import CheckKind, TlsParams
 from lbkit.hookspecs import hookimpl
 
@@ -19,13 +19,7 @@ class ConnectParams(TlsParams):
 
 
 def _protocol(params: ConnectParams) -> Callable[[Target], Protocol]:
-    step, message = ("tls", "takes TLS connections") if params.tls else ("connect", "takes connections")
-
-    def connected(target: Target) -> Protocol:
-        return up(message, step)
-        yield  # a generator, though one with nothing to say
-
-    return connected
+    return lambda target: connected(params.tls)
 
 
 @hookimpl

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
         """What a driver needs of a `Conversation`, and of one inside TLS."""
 
         outcome: "Outcome | None"
-        step: str
-        steps: dict[str, float]
 
         def begin(self, now: float) -> bytes | None:
             """See `Conversation.begin`."""
@@ -82,6 +80,12 @@ def down(
 ) -> Outcome:
     """The remote does not serve; `message` says what happened, what it means and what to do next."""
     return Outcome(False, reason, message, step, details, last_words)
+
+
+def connected(tls: bool) -> "Protocol":
+    """The protocol of the check `connect`: nothing is said once the connection, and TLS if asked for, stands."""
+    return up("takes TLS connections", "tls") if tls else up("takes connections", "connect")
+    yield  # a generator, though one with nothing to say
 
 
 class Conversation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +17,9 @@ from lbkit.errors import Misuse
 Protocol: TypeAlias = Generator[tuple[str, bytes], bytes, Outcome]
 
 
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, json_schema_extra={"unit": "s"})]
+
+
 class Params(BaseModel):
     """The parameters of a check: a flat model. Its fields are the options of `lbkit check` and the keys of a site file.
 
@@ -26,14 +29,7 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     port: int | None = Field(None, ge=1, le=65535, description="Port of targets that name none.")
-    timeout: float = Field(
-        5.0,
-        gt=0,
-        le=3600,
-        allow_inf_nan=False,
-        description="The whole check, from name lookup to verdict, ends within this time.",
-        json_schema_extra={"unit": "s"},
-    )
+    timeout: Seconds = Field(5.0, description="The whole check, from name lookup to verdict, ends within this time.")
 
 
 class TlsParams(Params):
@@ -79,19 +75,20 @@ class CheckKind(Generic[P]):
 
     def prepare(self, given: Mapping[str, Any]) -> Check:
         """A check ready to run. Raises Misuse with every parameter that is wrong."""
-        try:
-            params = self.params.model_validate(given)
-        except ValidationError as e:
-            raise Misuse(f"{self.name}: {'; '.join(findings(e))}.") from None
+        params = validated(self.name, self.params, given)
         return Check(self.name, params, self.protocol(params), _tls_layer(params))
 
 
-def findings(error: ValidationError) -> list[str]:
-    """Each wrong parameter in words: `aet: …`."""
-    return [
-        ": ".join((*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")))
-        for problem in error.errors(include_url=False, include_input=False)
-    ]
+def validated(name: str, model: type[P], given: Mapping[str, Any]) -> P:
+    """The parameters of `name`. Raises Misuse with every one that is wrong: `c-echo: aet: …; timeout: …`."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as e:
+        wrong = [
+            ": ".join((*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")))
+            for problem in e.errors(include_url=False, include_input=False)
+        ]
+        raise Misuse(f"{name}: {'; '.join(wrong)}.") from None
 
 
 def _tls_layer(params: Params) -> blocking.Tls | None:

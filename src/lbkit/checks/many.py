@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from lbkit.checks import words
-from lbkit.checks.flight import EVENTS, Flight
 from lbkit.checks.names import NameFailed, literal, look_up_aside
+from lbkit.checks.underway import EVENTS, UnderWay
 from lbkit.errors import CannotRun
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ class Checker:
     def __init__(self, at_once: int = 1000) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._places = max(1, min(at_once, files - _SPARE_FILES))
-        self._by_target: dict[tuple[str, int], Flight] = {}
-        self._by_file: dict[int, Flight] = {}
-        self._by_timeout: dict[float, dict[Flight, None]] = {}  # in the order of their deadlines, since all are equal
-        self._ready: deque[Flight] = deque()  # wait for a place
-        self._outbox: list[Flight] = []  # have something to send
+        self._by_target: dict[tuple[str, int], UnderWay] = {}
+        self._by_file: dict[int, UnderWay] = {}
+        self._by_timeout: dict[float, dict[UnderWay, None]] = {}  # in the order of their deadlines, since all are equal
+        self._ready: deque[UnderWay] = deque()  # wait for a place
+        self._outbox: list[UnderWay] = []  # have something to send
         self._closing: list[socket] = []
         self._look_ups = 0
-        self._look_up_queue: deque[Flight] = deque()
+        self._look_up_queue: deque[UnderWay] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Checker:
@@ -68,12 +68,12 @@ class Checker:
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
         self._ready.clear()
-        for flight in list(self._by_target.values()):
-            for waiting in (flight, *(flight.queue or ())):
+        for run in list(self._by_target.values()):
+            for waiting in (run, *(run.queue or ())):
                 for future in waiting.futures:
                     future.cancel()
-            flight.queue = None
-            self._land(flight)
+            run.queue = None
+            self._leave(run)
         self._settle()
         if self._timer is not None:
             self._timer.cancel()
@@ -84,9 +84,9 @@ class Checker:
         place = (target.host, target.port)
         current = self._by_target.get(place)
         if current is None:
-            flight = Flight(self, check, target, future)
-            self._by_target[place] = flight
-            self._ready.append(flight)
+            run = UnderWay(self, check, target, future)
+            self._by_target[place] = run
+            self._ready.append(run)
             self._fill()
             return future
         if current.queue is None:
@@ -95,40 +95,40 @@ class Checker:
             if known.check == check and known.target == target:
                 known.futures.append(future)
                 return future
-        current.queue.append(Flight(self, check, target, future))
+        current.queue.append(UnderWay(self, check, target, future))
         return future
 
-    # --- the tower of its flights ---
+    # --- what a run asks for ---
 
-    def watch(self, flight: Flight, sock: socket, share: float) -> None:
-        """See `Tower.watch`."""
+    def watch(self, run: UnderWay, sock: socket, share: float) -> None:
+        """See `Driver.watch`."""
         file = sock.fileno()
-        self._by_file[file] = flight
+        self._by_file[file] = run
         self._epoll.register(file, EVENTS)
         if share:
-            self._loop.call_later(share, self._give_up, flight, sock)
+            self._loop.call_later(share, self._give_up, run, sock)
 
     def watch_again(self, sock: socket) -> None:
-        """See `Tower.watch_again`."""
+        """See `Driver.watch_again`."""
         self._epoll.modify(sock.fileno(), EVENTS)
 
-    def drop(self, flight: Flight) -> None:
-        """See `Tower.drop`."""
-        if flight.sock is not None:
-            del self._by_file[flight.sock.fileno()]
-            self._closing.append(flight.sock)
-            flight.sock = None
+    def drop(self, run: UnderWay) -> None:
+        """See `Driver.drop`."""
+        if run.sock is not None:
+            del self._by_file[run.sock.fileno()]
+            self._closing.append(run.sock)
+            run.sock = None
 
-    def post(self, flight: Flight) -> None:
-        """See `Tower.post`."""
-        self._outbox.append(flight)
+    def post(self, run: UnderWay) -> None:
+        """See `Driver.post`."""
+        self._outbox.append(run)
 
-    def finish(self, flight: Flight, outcome: Outcome) -> None:
-        """See `Tower.finish`."""
-        self._land(flight)
-        duration = monotonic() - flight.started
-        result = flight.check.result(flight.target, outcome, duration, flight.steps)
-        for future in flight.futures:
+    def finish(self, run: UnderWay, outcome: Outcome) -> None:
+        """See `Driver.finish`."""
+        self._leave(run)
+        duration = monotonic() - run.started
+        result = run.check.result(run.target, outcome, duration, run.steps)
+        for future in run.futures:
             if not future.done():
                 future.set_result(result)
 
@@ -136,33 +136,33 @@ class Checker:
 
     def _fill(self) -> None:
         while self._places and self._ready:
-            flight = self._ready.popleft()
+            run = self._ready.popleft()
             self._places -= 1
             try:
-                self._launch(flight)
+                self._begin_run(run)
             except Exception as e:
-                self._fail(flight, e)
+                self._fail(run, e)
 
-    def _land(self, flight: Flight) -> None:
-        """Take a flight out of everything, and let the next one for its target get ready."""
-        flight.landed = True
-        self.drop(flight)
-        if flight.started:
+    def _leave(self, run: UnderWay) -> None:
+        """Take a run out of everything, and let the next one for its target get ready."""
+        run.over = True
+        self.drop(run)
+        if run.started:
             self._places += 1
-            del self._by_timeout[flight.check.timeout][flight]
-        place = (flight.target.host, flight.target.port)
-        if flight.queue:
-            following = flight.queue.pop(0)
-            following.queue = flight.queue
+            del self._by_timeout[run.check.timeout][run]
+        place = (run.target.host, run.target.port)
+        if run.queue:
+            following = run.queue.pop(0)
+            following.queue = run.queue
             self._by_target[place] = following
             self._ready.append(following)
         else:
             del self._by_target[place]
 
-    def _fail(self, flight: Flight, error: Exception) -> None:
+    def _fail(self, run: UnderWay, error: Exception) -> None:
         """What this machine or the check's own code got wrong belongs to whoever awaits this check."""
-        self._land(flight)
-        for future in flight.futures:
+        self._leave(run)
+        for future in run.futures:
             if not future.done():
                 future.set_exception(error)
 
@@ -172,9 +172,9 @@ class Checker:
         Done for the batch together, because every byte sent while a remote on this machine sleeps pays for waking it.
         """
         sending, self._outbox = self._outbox, []
-        for flight in sending:
-            if flight.sock is not None:
-                flight.send(flight.sock)
+        for run in sending:
+            if run.sock is not None:
+                run.send(run.sock)
         closing, self._closing = self._closing, []
         for sock in closing:
             sock.close()
@@ -182,63 +182,63 @@ class Checker:
 
     # --- from name to address ---
 
-    def _launch(self, flight: Flight) -> None:
-        flight.launch()
-        self._by_timeout.setdefault(flight.check.timeout, {})[flight] = None
-        if self._timer is None or flight.deadline < self._timer.when():
-            self._set_timer(flight.deadline)
-        address = literal(flight.target.host, flight.target.port)
+    def _begin_run(self, run: UnderWay) -> None:
+        run.begin()
+        self._by_timeout.setdefault(run.check.timeout, {})[run] = None
+        if self._timer is None or run.deadline < self._timer.when():
+            self._set_timer(run.deadline)
+        address = literal(run.target.host, run.target.port)
         if address is not None:
-            flight.connect([address])
+            run.connect([address])
         elif self._look_ups < _LOOK_UPS:
-            self._look_up(flight)
+            self._look_up(run)
         else:
-            self._look_up_queue.append(flight)
+            self._look_up_queue.append(run)
 
-    def _look_up(self, flight: Flight) -> None:
+    def _look_up(self, run: UnderWay) -> None:
         self._look_ups += 1
 
         def done(found: list[Address] | NameFailed) -> None:
             with suppress(RuntimeError):  # the loop may have closed meanwhile
-                self._loop.call_soon_threadsafe(self._looked_up, flight, found)
+                self._loop.call_soon_threadsafe(self._looked_up, run, found)
 
-        look_up_aside(flight.target.host, flight.target.port, done)
+        look_up_aside(run.target.host, run.target.port, done)
 
-    def _looked_up(self, flight: Flight, found: list[Address] | NameFailed) -> None:
+    def _looked_up(self, run: UnderWay, found: list[Address] | NameFailed) -> None:
         self._look_ups -= 1
         while self._look_up_queue:
             waiting = self._look_up_queue.popleft()
-            if not waiting.landed:
+            if not waiting.over:
                 self._look_up(waiting)
                 break
-        if not flight.landed:
-            flight.looked_up()
+        if not run.over:
+            run.looked_up()
             try:
                 if isinstance(found, NameFailed):
-                    self.finish(flight, words.name_failed(flight.target.host, found.known_absent))
+                    self.finish(run, words.name_failed(run.target.host, found.known_absent))
                 else:
-                    flight.connect(found)
+                    run.connect(found)
             except Exception as e:
-                self._fail(flight, e)
+                self._fail(run, e)
         self._settle()
 
     # --- events and deadlines ---
 
-    def _give_up(self, flight: Flight, sock: socket) -> None:
+    def _give_up(self, run: UnderWay, sock: socket) -> None:
         try:
-            flight.give_up(sock)
+            run.give_up(sock)
         except Exception as e:
-            self._fail(flight, e)
+            self._fail(run, e)
         self._settle()
 
     def _on_events(self) -> None:
         for file, events in self._epoll.poll(0, 512):
-            flight = self._by_file.get(file)
-            if flight is not None and flight.sock is not None:
+            run = self._by_file.get(file)
+            if run is not None and run.sock is not None:
                 try:
-                    flight.advance(flight.sock, events)
+                    run.advance(run.sock, events)
                 except Exception as e:
-                    self._fail(flight, e)
+                    self._fail(run, e)
         self._settle()
 
     def _set_timer(self, when: float) -> None:
@@ -250,15 +250,15 @@ class Checker:
         self._timer = None
         now = monotonic()
         earliest: list[float] = []
-        for flights in self._by_timeout.values():
-            for flight in list(flights):
-                if flight.deadline > now:
-                    earliest.append(flight.deadline)
+        for runs in self._by_timeout.values():
+            for run in list(runs):
+                if run.deadline > now:
+                    earliest.append(run.deadline)
                     break
                 try:
-                    flight.time_out()
+                    run.time_out()
                 except Exception as e:
-                    self._fail(flight, e)
+                    self._fail(run, e)
         if earliest:
             self._set_timer(min(earliest))
         self._settle()

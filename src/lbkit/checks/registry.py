@@ -37,7 +37,7 @@ class Registry:
     """Loads plugins when they are asked for: one check loads one plugin."""
 
     def __init__(self) -> None:
-        self._disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+        self._disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")} - {""}
         self._found: dict[str, list[EntryPoint]] = {}
         for entry in entry_points(group=GROUP):
             if entry.name not in self._disabled:

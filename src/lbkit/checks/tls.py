@@ -46,6 +46,21 @@ def layer(
     `ca_file` "": the system's CAs. `key_file` "": the key stands in `cert_file`. `server_name` "": the target's host.
     """
     context = _ssl._SSLContext(_ssl.PROTOCOL_TLS_CLIENT)
+    configure(context, ca_file, cert_file, key_file, verify)
+    if server_name:
+        try:
+            _session(context, _ssl.MemoryBIO(), _ssl.MemoryBIO(), server_name)
+        except (ValueError, TypeError, _ssl.SSLError):
+            raise Misuse(f"--server-name: {server_name!r} is no host name.") from None
+
+    def wrap(conversation: Conversation, host: str) -> Secured:
+        return Secured(conversation, context, server_name or host)
+
+    return wrap
+
+
+def configure(context: "_ssl._SSLContext", ca_file: str, cert_file: str, key_file: str, verify: bool) -> None:
+    """Give a client's context (an `ssl.SSLContext` is one too) its trust and its identity. Raises Misuse as `layer` does."""
     if not verify:
         context.check_hostname = False
         context.verify_mode = _ssl.CERT_NONE
@@ -59,16 +74,6 @@ def layer(
         _load("--key-file" if key_file else "--cert-file", f"{cert_file} {key_file}".strip(), load)
     elif key_file:
         raise Misuse("--key-file: a key needs its certificate. Give --cert-file too.")
-    if server_name:
-        try:
-            _session(context, _ssl.MemoryBIO(), _ssl.MemoryBIO(), server_name)
-        except (ValueError, TypeError, _ssl.SSLError):
-            raise Misuse(f"--server-name: {server_name!r} is no host name.") from None
-
-    def wrap(conversation: Conversation, host: str) -> Secured:
-        return Secured(conversation, context, server_name or host)
-
-    return wrap
 
 
 def _load(option: str, path: str, load: "Callable[[], object]") -> None:
@@ -92,7 +97,7 @@ def _session(context: "_ssl._SSLContext", incoming: "_ssl.MemoryBIO", outgoing: 
 class Secured:
     """A conversation inside TLS; it looks to a driver as the conversation itself does."""
 
-    __slots__ = ("_agreed", "_incoming", "_inner", "_outgoing", "_ready", "_since", "_tls", "outcome", "step", "steps")
+    __slots__ = ("_agreed", "_incoming", "_inner", "_outgoing", "_ready", "_since", "_tls", "outcome", "steps")
 
     def __init__(self, inner: Conversation, context: "_ssl._SSLContext", server_name: str) -> None:
         self._inner = inner
@@ -103,7 +108,6 @@ class Secured:
         self._ready = False
         self._since = 0.0
         self.outcome: Outcome | None = None
-        self.step = "tls"
         self.steps = inner.steps
 
     def begin(self, now: float) -> bytes | None:

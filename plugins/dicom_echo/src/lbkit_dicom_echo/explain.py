@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import Field
 
 from lbkit.checks.explanation import Explainer, Explanation, Section
-from lbkit.checks.kind import TlsParams
+from lbkit.checks.kind import Seconds, TlsParams
 from lbkit.checks.result import milliseconds
 from lbkit.checks.target import Target
+from lbkit.checks.tls import configure
 from lbkit_dicom_echo import pdu
 from lbkit_dicom_echo.advice import advice
 from lbkit_dicom_echo.attempts import Attempt, most_promising, try_titles
@@ -35,14 +36,7 @@ class ExplainParams(TlsParams):
     """All that a DICOM server negotiates: which AE titles and services it takes, and what to change on which side."""
 
     port: int | None = Field(104, ge=1, le=65535, description="Port of targets that name none.")
-    timeout: float = Field(
-        10.0,
-        gt=0,
-        le=3600,
-        allow_inf_nan=False,
-        description="All of it ends within this time.",
-        json_schema_extra={"unit": "s"},
-    )
+    timeout: Seconds = Field(10.0, description="All of it ends within this time.")
     aet: tuple[AeTitle, ...] = Field(
         ("LOADBALANCER",), min_length=1, description="Our AE title (calling). Several: each is tried with each --aec."
     )
@@ -76,19 +70,11 @@ _TLS = set(TlsParams.model_fields) - {"port", "timeout"}
 
 
 def _tls(target: Target, params: ExplainParams) -> tuple[ssl.SSLContext, str] | None:
-    """As `lbkit.checks.tls.layer` sets it up, which has read these files already, so that they can be used."""
+    """For pynetdicom, which wants an `ssl.SSLContext`, what the check itself uses."""
     if not params.tls:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if not params.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif params.ca_file:
-        context.load_verify_locations(params.ca_file)
-    else:
-        context.set_default_verify_paths()
-    if params.cert_file:
-        context.load_cert_chain(params.cert_file, params.key_file)
+    configure(context, params.ca_file or "", params.cert_file or "", params.key_file or "", params.verify)
     return context, (params.server_name or target.host).removesuffix(".")
 
 

@@ -84,24 +84,32 @@ STATUSES = {
 }
 
 
-# By step and reason; "" is any step.
-LOST = {
-    (
-        "associate",
-        "timed-out",
-    ): "the server takes connections and does not serve: hung, overloaded, or no DICOM service. "
-    "Restart it, or look at what it waits for.",
-    ("echo", "timed-out"): "the server takes associations and does not answer in them: its workers hang, perhaps on a "
-    "database or a disk. Look at what it waits for, or restart it.",
-    ("associate", "closed"): "the service hangs up on an association request: often a host or AE title that is not "
-    "allowed, or a limit that is reached. Its log says why.",
-    ("echo", "closed"): "the service takes the association and hangs up when it is to work: it is failing or stopping. "
-    "Its log says why.",
-    (
-        "associate",
-        "reset",
-    ): "its service crashed, a firewall or an access list cut in, or it expects TLS and gets none. Its log says why.",
-    ("", "reset"): "its service crashed, or a firewall or an access list cut in. Its log says why.",
+_HANGS = (
+    "the server takes connections and does not serve: hung, overloaded, or no DICOM service. "
+    "Restart it, or look at what it waits for."
+)
+_WORKERS_HANG = (
+    "the server takes associations and does not answer in them: its workers hang, perhaps on a database or a disk. "
+    "Look at what it waits for, or restart it."
+)
+_HANGS_UP = (
+    "the service hangs up on an association request: often a host or AE title that is not allowed, or a limit that is "
+    "reached. Its log says why."
+)
+_FAILS = (
+    "the service takes the association and hangs up when it is to work: it is failing or stopping. Its log says why."
+)
+_CUT = "its service crashed, or a firewall or an access list cut in. Its log says why."
+_CUT_AT_ONCE = (
+    "its service crashed, a firewall or an access list cut in, or it expects TLS and gets none. Its log says why."
+)
+LOST = {  # by step and reason
+    ("associate", "timed-out"): _HANGS,
+    ("echo", "timed-out"): _WORKERS_HANG,
+    ("associate", "closed"): _HANGS_UP,
+    ("echo", "closed"): _FAILS,
+    ("associate", "reset"): _CUT_AT_ONCE,
+    ("echo", "reset"): _CUT,
 }
 
 
@@ -198,7 +206,7 @@ def _what_it_looks_like(start: bytes) -> str:
 
 def lost(lost: Lost, step: str, pending: bool) -> Outcome:
     """The verdict on a connection that ended, or a deadline that passed, before the response."""
-    meaning = LOST.get((step, lost.reason)) or LOST.get(("", lost.reason))
+    meaning = LOST.get((step, lost.reason))
     if meaning is None:
         return down(lost.reason, lost.message, lost.step)
     middle = " (in the middle of a PDU)" if pending else ""

@@ -27,40 +27,40 @@ _READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _ENDED = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
 
-class Tower(Protocol):
-    """What a flight asks of whoever runs it (`lbkit.checks.many.Checker`)."""
+class Driver(Protocol):
+    """What a run asks of whoever runs it (`lbkit.checks.many.Checker`)."""
 
-    def watch(self, flight: Flight, sock: socket, share: float) -> None:
+    def watch(self, run: UnderWay, sock: socket, share: float) -> None:
         """Tell it what happens on this socket; after `share` seconds, if not 0, that its address has had its time."""
 
     def watch_again(self, sock: socket) -> None:
         """Tell it anew what was left to read."""
 
-    def drop(self, flight: Flight) -> None:
+    def drop(self, run: UnderWay) -> None:
         """Forget its socket, and close it."""
 
-    def post(self, flight: Flight) -> None:
+    def post(self, run: UnderWay) -> None:
         """It has something to send."""
 
-    def finish(self, flight: Flight, outcome: Outcome) -> None:
+    def finish(self, run: UnderWay, outcome: Outcome) -> None:
         """It has ended."""
 
 
-class Flight:
-    """From `launch` until `Tower.finish`, which gets its outcome."""
+class UnderWay:
+    """From `begin` until `Driver.finish`, which gets its outcome."""
 
     __slots__ = (
         "_broken",
+        "_driver",
         "_left",
         "_since",
         "_talk",
-        "_tower",
         "_unsent",
         "address",
         "check",
         "deadline",
         "futures",
-        "landed",
+        "over",
         "queue",
         "sock",
         "started",
@@ -68,13 +68,13 @@ class Flight:
         "target",
     )
 
-    def __init__(self, tower: Tower, check: Check, target: Target, future: asyncio.Future[Result]) -> None:
-        self._tower = tower
+    def __init__(self, driver: Driver, check: Check, target: Target, future: asyncio.Future[Result]) -> None:
+        self._driver = driver
         self.check = check
         self.target = target
         self.futures = [future]  # one for each who asked for this check of this target
-        self.landed = False
-        self.queue: list[Flight] | None = None  # other checks that wait for this target to be free
+        self.over = False
+        self.queue: list[UnderWay] | None = None  # other checks that wait for this target to be free
         self.started = self.deadline = self._since = 0.0
         self.steps: dict[str, float] = {}
         self.address = ""
@@ -84,7 +84,7 @@ class Flight:
         self._unsent = b""
         self._broken = False  # sending has failed; what the remote said before is still to be read
 
-    def launch(self) -> None:
+    def begin(self) -> None:
         """The clock runs from here."""
         self.started = self._since = monotonic()
         self.deadline = self.started + self.check.timeout
@@ -97,7 +97,7 @@ class Flight:
 
     def connect(self, addresses: list[Address], failure: OSError | None = None) -> None:
         """Connect to the first of these addresses that lets us try; it gets its share of the time that is left."""
-        self._tower.drop(self)
+        self._driver.drop(self)
         while addresses:
             family, address = addresses.pop(0)
             try:
@@ -111,13 +111,13 @@ class Flight:
                 self.address = address[0]
                 self._left = addresses
                 share = (self.deadline - monotonic()) / (len(addresses) + 1) if addresses else 0.0
-                self._tower.watch(self, sock, share)
+                self._driver.watch(self, sock, share)
                 return
             sock.close()
             failure = OSError(number, strerror(number))
         self.steps["connect"] = monotonic() - self._since
         error = failure or TimeoutError()
-        self._tower.finish(self, connect_outcome(error, self.target.host, self.target.port, self.check.timeout))
+        self._driver.finish(self, connect_outcome(error, self.target.host, self.target.port, self.check.timeout))
 
     def give_up(self, sock: socket) -> None:
         """This address has had its share of the time: on to the next, unless the connection stands by now."""
@@ -137,9 +137,9 @@ class Flight:
                     return
             if not events & EPOLLOUT:
                 return
-            talk = self._begin()
+            talk = self._connected()
         elif self._unsent and events & EPOLLOUT:
-            self._tower.post(self)
+            self._driver.post(self)
         if events & _READABLE and self.sock is not None:
             self._read(talk, sock, events)
 
@@ -165,12 +165,12 @@ class Flight:
             self._end(self._talk)
         elif self.sock is None:
             self.steps["dns"] = now - self._since
-            self._tower.finish(self, words.timed_out_at_dns(self.target.host, self.check.timeout))
+            self._driver.finish(self, words.timed_out_at_dns(self.target.host, self.check.timeout))
         else:
             self.steps["connect"] = now - self._since
-            self._tower.finish(self, words.timed_out_at_connect(str(self.target), self.check.timeout))
+            self._driver.finish(self, words.timed_out_at_connect(str(self.target), self.check.timeout))
 
-    def _begin(self) -> Talk:
+    def _connected(self) -> Talk:
         now = monotonic()
         self.steps["connect"] = now - self._since
         check = self.check
@@ -208,12 +208,12 @@ class Flight:
                 sock.setsockopt(IPPROTO_TCP, QUICKACK, 1)
             if len(data) < READ_SIZE and not events & _ENDED:
                 return
-        self._tower.watch_again(sock)
+        self._driver.watch_again(sock)
 
     def _post(self, data: bytes) -> None:
         if not self._broken:
             if not self._unsent:
-                self._tower.post(self)
+                self._driver.post(self)
             self._unsent += data
 
     def _end(self, talk: Talk) -> None:
@@ -224,4 +224,4 @@ class Flight:
             part(self.sock, self._unsent + last_words)
         if self.address != self.target.host:
             talk.outcome.details["address"] = self.address
-        self._tower.finish(self, talk.outcome)
+        self._driver.finish(self, talk.outcome)
