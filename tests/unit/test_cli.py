@@ -136,6 +136,14 @@ def test_no_color_is_honoured_even_where_colour_is_forced(closed_port):
     assert "\x1b[31m" not in lbkit("check", "connect", closed_port, "-v", FORCE_COLOR="1", NO_COLOR="1").stdout
 
 
+def test_a_file_without_a_certificate_is_misuse_in_words_and_not_in_openssls(tmp_path):
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
+    ran = lbkit("check", "connect", "h:1", "--tls", "--cert-file", str(empty))
+    assert ran.returncode == 3
+    assert f"--cert-file: {empty} can't be used: it does not hold what is needed. It must be PEM" in ran.stderr
+
+
 @pytest.mark.parametrize(
     "command", [["check", "connect"], ["check", "c-echo"], ["explain", "c-echo"], ["doctor"], ["plugins"], ["demo"]]
 )

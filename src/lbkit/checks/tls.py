@@ -80,7 +80,10 @@ def _load(option: str, path: str, load: "Callable[[], object]") -> None:
     try:
         load()
     except _ssl.SSLError as e:
-        why = (getattr(e, "reason", None) or str(e) or "not readable as PEM").replace("_", " ").lower()
+        mnemonic = (
+            getattr(e, "reason", None) or "PEM_LIB"
+        )  # without one, OpenSSL found nothing in it that it could read
+        why = "it does not hold what is needed" if mnemonic == "PEM_LIB" else mnemonic.replace("_", " ").lower()
         raise Misuse(f"{option}: {path} can't be used: {why}. It must be PEM, and a key must be unencrypted.") from None
     except OSError as e:
         raise Misuse(f"{option}: {path} can't be read: {e.strerror}.") from None
