@@ -49,6 +49,11 @@ def test_up_is_exit_0_and_one_line_on_stdout(open_port):
     assert ran.stderr == ""
 
 
+def test_connect_is_up_at_the_step_it_was_asked_for(open_port):
+    found = json.loads(lbkit("check", "connect", open_port, "--json").stdout)
+    assert (found["step"], found["reason"], found["message"]) == ("connect", "ok", "takes connections")
+
+
 def test_down_is_exit_2_and_names_step_and_reason(closed_port):
     ran = lbkit("check", "connect", closed_port)
     assert ran.returncode == 2
@@ -69,6 +74,7 @@ def test_the_worst_of_several_targets_gives_the_exit_code_in_the_order_of_the_ta
         (["check", "connect", "127.0.0.1:0"], "A port is a number"),
         (["check", "connect", "a b:1"], "no host name"),
         (["check", "no-such-check", "h"], "no check is called 'no-such-check'. There are: "),
+        (["check", "", "h"], "no check is called ''. There are: "),
         (["check", "connect", "h:1", "--timeout", "soon"], "timeout"),
         (["check", "connect", "h:1", "--timeout", "-1"], "timeout"),
         (["check", "connect", "h:1", "--no-such-option"], "No such option"),
