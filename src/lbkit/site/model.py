@@ -1,0 +1,68 @@
+"""A site: its VIPs, its certificates, its pair, its alerts."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lbkit.site.services import Vip
+from lbkit.site.values import Address, Duration, File, Host, Interface, Label, Mail, Port, Table
+
+
+class CaFamily(Table):
+    """CAs that belong together (guide 9.8.2: CA Certificate Family)."""
+
+    ca_file: File = Field(description="The CAs' certificates, PEM. Paths are seen from the site file's folder.")
+    crl_file: File | None = Field(
+        None, description="Their revocation lists, PEM; every CA of the family needs its own, or none."
+    )
+
+
+class Certificate(Table):
+    """A certificate with its key: a VIP's own, or the one that is shown to real servers."""
+
+    file: File = Field(description="PEM (certificate, chain, and the key unless it is in key_file) or PFX.")
+    key_file: File | None = Field(None, description="The key, PEM.")
+    password_file: File | None = Field(None, description="Holds the password of the key or PFX.")
+
+
+class Node(Table):
+    """One of the two load balancers."""
+
+    name: Label = Field(description="Its host name.")
+    address: Address = Field(description="Its own address, by which the other one reaches it.")
+    interface: Interface = Field("eth0", description="Where the VIPs are.")
+
+
+class Pair(Table):
+    """The two load balancers, and what moves between them."""
+
+    nodes: tuple[Node, Node] = Field(description="The two, in order of preference.")
+    router_id: int = Field(51, strict=True, ge=1, le=255, description="VRRP: unique among the pairs of one network.")
+    advert_interval: Duration = Field(
+        1.0, description="VRRP: from one advert to the next. Below 1s a virtual machine's pause is a failover."
+    )
+    floating_addresses: tuple[Address, ...] = Field(
+        (),
+        max_length=64,
+        description="Addresses that move besides the VIPs', such as real servers' gateway (guide 15.2.3).",
+    )
+
+
+class Alerts(Table):
+    """Mail when a real server, a VIP or the pair changes (guide 12.2 to 12.4)."""
+
+    sender: Mail = Field(description="Who the mail is from.")
+    to: tuple[Mail, ...] = Field(min_length=1, max_length=32, description="Who gets it.")
+    smart_host: Host = Field(description="The mail server that takes them.")
+    smart_host_port: Port = Field(25, description="Its port.")
+
+
+class Site(Table):
+    """One deployment."""
+
+    name: Label = Field(description="What the site is called.")
+    vips: tuple[Vip, ...] = Field(min_length=1, max_length=1024, description="The virtual services.")
+    ca_families: dict[Label, CaFamily] = Field(default_factory=dict, description="CAs, by the names that VIPs use.")
+    certificates: dict[Label, Certificate] = Field(default_factory=dict, description="The same for certificates.")
+    pair: Pair | None = Field(None, description="The two load balancers.")
+    alerts: Alerts | None = Field(None, description="Where news goes by mail.")

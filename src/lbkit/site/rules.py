@@ -1,0 +1,167 @@
+"""What no single key of a site file can say by itself: errors, because a site that breaks one of these can't work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from lbkit.site.draft import Draft
+from lbkit.site.findings import Key, Problem
+from lbkit.site.services import RealServer, Vip
+
+
+def problems(draft: Draft) -> Iterator[Problem]:
+    """All of them."""
+    for number, vip in draft.vips.items():
+        for rule in _OF_A_VIP:
+            yield from rule(vip, ("vips", number))
+        for index, server in enumerate(vip.servers):
+            yield from _of_a_server(vip, server, ("vips", number, "servers", index))
+    for over_all in (_labels, _ports, _names, _pair):
+        yield from over_all(draft)
+
+
+def _error(rule: str, key: Key, message: str) -> Problem:
+    return Problem("error", rule, key, message)
+
+
+def _layer_4(vip: Vip, key: Key) -> Iterator[Problem]:
+    if vip.mode != "l4-dr":
+        return
+    forwarded = "layer 4 forwards packets as they are. Take it out, or use mode l7-snat."
+    for name in ("termination", "client_timeout", "server_timeout", "source_address"):
+        if getattr(vip, name) is not None:
+            yield _error("layer-7-only", (*key, name), f"{vip.label}: {name} is for layer 7: {forwarded}")
+    for name in ("x_forwarded_for", "transparent"):
+        if getattr(vip, name):
+            yield _error("layer-7-only", (*key, name), f"{vip.label}: {name} is for layer 7: {forwarded}")
+    if vip.protocol != "tcp":
+        yield _error("layer-7-only", (*key, "protocol"), f"{vip.label}: protocol http is for layer 7: {forwarded}")
+    if vip.persistence.mode not in ("none", "source-ip"):
+        place = (*key, "persistence", "mode")
+        yield _error(
+            "layer-7-only", place, f"{vip.label}: persistence {vip.persistence.mode} is for layer 7: {forwarded}"
+        )
+
+
+def _http(vip: Vip, key: Key) -> Iterator[Problem]:
+    if vip.protocol == "http" or vip.mode == "l4-dr":
+        return
+    advice = "needs protocol http: in tcp nobody looks into the stream. Change the protocol, or take it out."
+    if vip.persistence.mode == "http-cookie":
+        yield _error("http-only", (*key, "persistence", "mode"), f"{vip.label}: persistence http-cookie {advice}")
+    if vip.x_forwarded_for:
+        yield _error("http-only", (*key, "x_forwarded_for"), f"{vip.label}: x_forwarded_for {advice}")
+
+
+def _contradictions(vip: Vip, key: Key) -> Iterator[Problem]:
+    if vip.persistence.mode == "none" and vip.persistence.timeout is not None:
+        place = (*key, "persistence", "timeout")
+        yield _error(
+            "contradiction", place, f"{vip.label}: a timeout without persistence. Give its mode, or take it out."
+        )
+    if vip.transparent and vip.source_address is not None:
+        message = (
+            f"{vip.label}: real servers can't see both source_address and the client's own (transparent). Take one out."
+        )
+        yield _error("contradiction", (*key, "source_address"), message)
+    if not any(server.weight for server in vip.servers):
+        yield _error(
+            "no-weight", (*key, "servers"), f"{vip.label}: all its real servers have weight 0. Give one a weight."
+        )
+
+
+_OF_A_VIP: tuple[Callable[[Vip, Key], Iterator[Problem]], ...] = (_layer_4, _http, _contradictions)
+
+
+def _of_a_server(vip: Vip, server: RealServer, key: Key) -> Iterator[Problem]:
+    who = f"{vip.label} / {server.label}"
+    if vip.mode == "l4-dr" and server.re_encrypt:
+        yield _error(
+            "layer-7-only", (*key, "re_encrypt"), f"{who}: layer 4 can't re-encrypt. Take it out, or use mode l7-snat."
+        )
+    if not server.re_encrypt:
+        for name in ("verify", "server_name", "client_certificate"):
+            if getattr(server, name) is not None:
+                message = (
+                    f"{who}: {name} means nothing without TLS to the server. Add re_encrypt = true, or take it out."
+                )
+                yield _error("contradiction", (*key, name), message)
+    if server.address == vip.address and (server.port is None or server.port in vip.ports):
+        yield _error("loop", (*key, "address"), f"{who}: this is the VIP itself. Give the real server's own address.")
+
+
+def _labels(draft: Draft) -> Iterator[Problem]:
+    """Labels are what operations and logs go by."""
+    seen: dict[str, int] = {}
+    for number, vip in draft.vips.items():
+        if seen.setdefault(vip.label, number) != number:
+            message = (
+                f"{vip.label}: another VIP has this label already (vips[{seen[vip.label]}]). Give this one its own."
+            )
+            yield _error("label-twice", ("vips", number, "label"), message)
+        of_servers: set[str] = set()
+        for index, server in enumerate(vip.servers):
+            if server.label in of_servers:
+                message = f"{vip.label}: two of its real servers are labelled {server.label}. Give each its own label."
+                yield _error("label-twice", ("vips", number, "servers", index, "label"), message)
+            of_servers.add(server.label)
+
+
+def _ports(draft: Draft) -> Iterator[Problem]:
+    """An address and port can be bound once."""
+    taken: dict[tuple[str, int], int] = {}
+    for number, vip in draft.vips.items():
+        key = ("vips", number, "ports")
+        for port in [port for port, times in Counter(vip.ports).items() if times > 1]:
+            yield _error("overlapping-ports", key, f"{vip.label}: port {port} is given twice. Take one out.")
+        for port in dict.fromkeys(vip.ports):
+            other = taken.setdefault((vip.address, port), number)
+            if other != number:
+                owner = f"{draft.vips[other].label}'s (vips[{other}])"
+                message = (
+                    f"{vip.label}: {vip.address} port {port} is {owner}. Give one of them another address or port."
+                )
+                yield _error("overlapping-ports", key, message)
+
+
+def _names(draft: Draft) -> Iterator[Problem]:
+    """Certificates and CA families are named where they are used."""
+
+    def missing(kind: str, name: str | None, who: str, key: Key) -> Iterator[Problem]:
+        if name is not None and name not in draft.known[kind]:
+            there = ", ".join(sorted(draft.known[kind])) or "none"
+            message = f"{who}: there is no [{kind}.{name}]; there are: {there}. Add it, or name one of these."
+            yield _error("unknown-name", key, message)
+
+    for number, vip in draft.vips.items():
+        if vip.termination:
+            key: Key = ("vips", number, "termination")
+            yield from missing("certificates", vip.termination.certificate, vip.label, (*key, "certificate"))
+            yield from missing(
+                "certificates", vip.termination.check_certificate, vip.label, (*key, "check_certificate")
+            )
+            yield from missing("ca_families", vip.termination.ca, vip.label, (*key, "ca"))
+        for index, server in enumerate(vip.servers):
+            key, who = ("vips", number, "servers", index), f"{vip.label} / {server.label}"
+            yield from missing("ca_families", server.verify, who, (*key, "verify"))
+            yield from missing("certificates", server.client_certificate, who, (*key, "client_certificate"))
+
+
+def _pair(draft: Draft) -> Iterator[Problem]:
+    if draft.pair is None:
+        return
+    first, second = draft.pair.nodes
+    for name in ("name", "address"):
+        if getattr(first, name) == getattr(second, name):
+            message = f"both nodes of the pair have the {name} {getattr(first, name)}. Each needs its own."
+            yield _error("contradiction", ("pair", "nodes", 1, name), message)
+    own = {node.address: node.name for node in draft.pair.nodes}
+    for number, vip in draft.vips.items():
+        if vip.address in own:
+            message = f"{vip.label}: {vip.address} is the own address of node {own[vip.address]}. Use another."
+            yield _error("contradiction", ("vips", number, "address"), message)
+    for index, address in enumerate(draft.pair.floating_addresses):
+        if address in own:
+            message = f"the floating address {address} is the own address of node {own[address]}. Use another."
+            yield _error("contradiction", ("pair", "floating_addresses", index), message)
