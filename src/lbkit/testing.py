@@ -22,13 +22,25 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from threading import Thread
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from lbkit.checks.conversation import Conversation, Lost, Outcome
 from lbkit.checks.kind import Protocol
@@ -149,14 +161,14 @@ class Identity:
 
 
 class ThrowawayCA:
-    """A CA that nobody trusts; everything it makes is a PEM file in a new folder below `folder`."""
+    """A CA that nobody trusts; everything it makes is a file in a new folder below `folder`, PEM unless it says so."""
 
     def __init__(self, folder: Path) -> None:
         import trustme
 
         self._ca = trustme.CA()
         self._folder = Path(tempfile.mkdtemp(dir=folder))
-        self._issued = 0
+        self._made = 0
         self.ca_file = str(self._folder / "ca.pem")
         self._ca.cert_pem.write_to_path(self.ca_file)
 
@@ -170,15 +182,72 @@ class ThrowawayCA:
         """The identity of a client."""
         return self.issue("client.lbkit.test")
 
-    def issue(self, *names: str, not_after: datetime | None = None) -> Identity:
-        """A certificate for these names and addresses; `not_after` in the past makes an expired one."""
+    def issue(
+        self, *names: str, not_after: datetime | None = None, usage: Literal["server", "client"] | None = None
+    ) -> Identity:
+        """A certificate for these names and addresses; `not_after` in the past makes an expired one.
+
+        `usage`: it is good for that side of TLS only; else for both.
+        """
         issued = self._ca.issue_cert(*names, not_after=not_after)
-        self._issued += 1
-        made = Identity(*(str(self._folder / f"{self._issued}.{kind}") for kind in ("pem", "key")))
-        issued.private_key_pem.write_to_path(made.key_file)
-        for pem in issued.cert_chain_pems:
-            pem.write_to_path(made.cert_file, append=True)
-        return made
+        first, *rest = [pem.bytes() for pem in issued.cert_chain_pems]
+        certificate = self._limited(first, usage) if usage else first
+        key_file = self._write("key", issued.private_key_pem.bytes())
+        return Identity(self._write("pem", b"".join((certificate, *rest))), key_file)
+
+    def revocation_list(self, *revoked: Identity, next_update: datetime | None = None) -> str:
+        """A new list (CRL) with these on it; `next_update` in the past makes an outdated one."""
+        now = datetime.now(UTC)
+        until = next_update or now + timedelta(days=1)
+        issuer = x509.load_pem_x509_certificate(self._ca.cert_pem.bytes()).subject
+        made = x509.CertificateRevocationListBuilder(issuer, min(now, until) - timedelta(days=1), until)
+        for identity in revoked:
+            serial = x509.load_pem_x509_certificate(Path(identity.cert_file).read_bytes()).serial_number
+            made = made.add_revoked_certificate(x509.RevokedCertificateBuilder(serial, now).build())
+        return self._write("crl", self._signed(made))
+
+    def locked(self, identity: Identity, password: bytes) -> Identity:
+        """The same, its key encrypted with this password."""
+        key = load_pem_private_key(Path(identity.key_file).read_bytes(), None)
+        text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password))
+        return Identity(identity.cert_file, self._write("key", text))
+
+    def pfx(self, identity: Identity, password: bytes | None) -> str:
+        """The same as one PFX (PKCS #12, binary); without a password, nothing in it is encrypted."""
+        key = load_pem_private_key(Path(identity.key_file).read_bytes(), None)
+        first, *rest = x509.load_pem_x509_certificates(Path(identity.cert_file).read_bytes())
+        locked = BestAvailableEncryption(password) if password else NoEncryption()
+        # it takes fewer kinds of keys than can be loaded; those that are made here are among them
+        return self._write("pfx", serialize_key_and_certificates(None, key, first, rest, locked))  # type: ignore[arg-type]
+
+    def _limited(self, certificate: bytes, usage: Literal["server", "client"]) -> bytes:
+        """The same certificate, good for one side only."""
+        made = x509.load_pem_x509_certificate(certificate)
+        side = ExtendedKeyUsageOID.SERVER_AUTH if usage == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
+        limits = x509.ExtendedKeyUsage([side])
+        builder = x509.CertificateBuilder(
+            issuer_name=made.issuer,
+            subject_name=made.subject,
+            public_key=made.public_key(),
+            serial_number=made.serial_number,
+            not_valid_before=made.not_valid_before_utc,
+            not_valid_after=made.not_valid_after_utc,
+        )
+        for extension in made.extensions:
+            value = limits if extension.oid == limits.oid else extension.value
+            builder = builder.add_extension(value, extension.critical)
+        return self._signed(builder)
+
+    def _signed(self, made: x509.CertificateBuilder | x509.CertificateRevocationListBuilder) -> bytes:
+        key = load_pem_private_key(self._ca.private_key_pem.bytes(), None)
+        assert isinstance(key, EllipticCurvePrivateKey)  # noqa: S101  (what trustme makes by default)
+        return made.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+    def _write(self, suffix: str, content: bytes) -> str:
+        self._made += 1
+        path = self._folder / f"{self._made}.{suffix}"
+        path.write_bytes(content)
+        return str(path)
 
     def server_context(self, identity: Identity | None = None, *, wants_client: bool = False) -> ssl.SSLContext:
         """What a server wraps its connections with; `wants_client`: only clients with a certificate of this CA."""

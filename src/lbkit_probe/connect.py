@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
     from lbkit.checks.conversation import Protocol
 
-OPTIONS: "dict[str, Any]" = {}
+OPTIONS: "dict[str, Any]" = {"tls": False}
 
 
-def protocol(options: "dict[str, Any]") -> "Protocol":
+def protocol(options: "dict[str, Any]", host: str, port: int) -> "Protocol":
     """The protocol for the driver."""
     return connected(options["tls"])

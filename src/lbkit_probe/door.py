@@ -2,8 +2,8 @@
 
 Exit 0: up. Exit 1: anything else, misuse and crashes included, because keepalived reads 2 to 255 as healthy. One line on
 stdout says why. Only C modules are imported, and each check's own `lbkit_probe.<name>`, which gives OPTIONS (name:
-default; the type of the default is the type of the option) and `protocol(options)`; tests hold it equal to the model
-behind `lbkit check`. With `--tls`, TLS_OPTIONS come beside them.
+default; the type of the default is the type of the option) and `protocol(options, host, port)`; tests hold it equal to the
+model behind `lbkit check`. TLS_OPTIONS come beside them; a check that can do with and without TLS has the switch `tls`.
 """
 
 import sys
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lbkit.checks.blocking import Run, Tls
+    from lbkit.checks.context import Terms
 
 USAGE = "lbkit-probe NAME VIP VPORT RIP RPORT [--option value …]"
 COMMON: "dict[str, Any]" = {"timeout": 5.0}
 TLS_OPTIONS: "dict[str, Any]" = {
-    "tls": False,
     "ca-file": "",
+    "crl-file": "",
     "cert-file": "",
     "key-file": "",
+    "key-password-file": "",
     "server-name": "",
     "verify": True,
+    "verify-name": True,
 }
 
 
@@ -67,7 +70,7 @@ def _probe(argv: list[str]) -> "tuple[Run, str, str]":
         raise Misuse(f"neither RPORT {rport!r} nor VPORT {vport!r} is a port: {USAGE}.")
     if not rip or rip == "NOT_USED":
         raise Misuse(f"RIP {rip!r} is no address: {USAGE}.")
-    run = blocking.run(rip, port, options["timeout"], module.protocol(options), _tls(options))
+    run = blocking.run(rip, port, options["timeout"], module.protocol(options, rip, port), _tls(options))
     return run, name, f"[{rip}]:{port}" if ":" in rip else f"{rip}:{port}"
 
 
@@ -120,9 +123,9 @@ def _options(given: list[str], defaults: "dict[str, Any]") -> "dict[str, Any]":
 
 def _typed(flag: str, value: str, default: object) -> object:
     """The value as the type of its default; a tuple collects."""
-    if isinstance(default, float):
+    if isinstance(default, (float, int)):
         try:
-            return float(value)
+            return type(default)(value)
         except ValueError:
             raise Misuse(f"{flag}: {value!r} is no number.") from None
     if isinstance(default, tuple):
@@ -130,14 +133,23 @@ def _typed(flag: str, value: str, default: object) -> object:
     return value
 
 
+def terms(options: "dict[str, Any]") -> "Terms":
+    """What these options say about TLS."""
+    from lbkit.checks.context import Terms
+
+    return Terms(**{name.replace("-", "_"): options[name] for name in TLS_OPTIONS})
+
+
 def _tls(options: "dict[str, Any]") -> "Tls | None":
-    files = (options["ca-file"], options["cert-file"], options["key-file"], options["server-name"])
+    if "tls" not in options:
+        return None  # this check's protocol speaks TLS by itself
     if options["tls"]:
         from lbkit.checks.tls import layer
 
-        return layer(*files, options["verify"])
-    if any(files):
-        raise Misuse("--ca-file, --cert-file, --key-file and --server-name need --tls.")
+        return layer(terms(options))
+    given = [f"--{name}" for name, default in TLS_OPTIONS.items() if default == "" and options[name]]
+    if given:
+        raise Misuse(f"{' and '.join(given)}: no use without TLS. Give --tls too.")
     return None
 
 

@@ -31,10 +31,13 @@ def test_the_defaults_are_those_of_the_manual():
         "timeout": 5.0,
         "tls": False,
         "ca_file": None,
+        "crl_file": None,
         "cert_file": None,
         "key_file": None,
+        "key_password_file": None,
         "server_name": None,
         "verify": True,
+        "verify_name": True,
         "aet": "LOADBALANCER",
         "aec": "LB-SCP",
         "accept_status": (),
@@ -56,8 +59,8 @@ def test_every_parameter_says_what_it_is_for_and_units_are_named():
 def test_no_parameter_takes_a_secret_but_by_the_path_of_its_file():
     for kind in (CONNECT, ECHO):
         for name in kind.params.model_fields:
-            assert not any(word in name for word in ("password", "secret", "token", "passphrase"))
-            assert "key" not in name or name.endswith("_file")
+            secret = any(word in name for word in ("password", "secret", "token", "passphrase", "key"))
+            assert name.endswith("_file") or not secret
 
 
 def test_a_port_is_only_for_targets_that_name_none():
@@ -85,9 +88,18 @@ def test_a_port_is_from_1_to_65535(port):
     assert misuse(CONNECT, port=port).startswith("connect: port: ")
 
 
-@pytest.mark.parametrize("name", ["ca_file", "cert_file", "key_file", "server_name"])
+@pytest.mark.parametrize("name", ["ca_file", "crl_file", "cert_file", "key_file", "key_password_file", "server_name"])
 def test_tls_parameters_need_tls(name):
     assert misuse(CONNECT, **{name: "x"}) == f"connect: {name} is given without tls."
+
+
+def test_tls_parameters_are_for_a_check_whose_tls_is_on_unless_it_is_switched_off():
+    class Always(TlsParams):
+        tls: bool = True
+
+    assert Always(ca_file="x").terms().ca_file == "x"
+    with pytest.raises(ValueError, match="ca_file is given without tls"):
+        Always(ca_file="x", tls=False)
 
 
 def test_equal_checks_are_equal_whoever_prepared_them():

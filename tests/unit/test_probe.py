@@ -3,17 +3,17 @@
 import io
 import subprocess
 import sys
-from textwrap import dedent
 
 import pytest
 from unit.pdu_bytes import ASSOCIATE_AC, ECHO_RSP, RELEASE_RP, associate_rj, echo_rsp, element
 from unit.remotes import replies, silent
 
 from lbkit.checks.connect import ConnectParams
-from lbkit.checks.kind import TlsParams
+from lbkit.checks.kind import Params, TlsTerms
 from lbkit.errors import LbkitError
 from lbkit_dicom_echo.plugin import EchoParams
-from lbkit_probe import c_echo, connect, door
+from lbkit_mtls.plugin import MtlsParams
+from lbkit_probe import c_echo, connect, door, mtls
 
 SERVES = replies(ASSOCIATE_AC, ECHO_RSP, RELEASE_RP)
 
@@ -114,14 +114,15 @@ def test_tls_can_be_switched_on_and_off_again(probe, listener):
 
 
 def test_the_options_and_defaults_are_those_of_lbkit_check():
-    for module, params in ((c_echo, EchoParams), (connect, ConnectParams)):
+    for module, params in ((c_echo, EchoParams), (connect, ConnectParams), (mtls, MtlsParams)):
         options = {**door.COMMON, **door.TLS_OPTIONS, **module.OPTIONS}
         fields = {name.replace("_", "-"): field for name, field in params.model_fields.items() if name != "port"}
         assert set(options) == set(fields)
         for name, default in options.items():
             assert default == ("" if fields[name].default is None else fields[name].default), name
             assert type(default) is type(fields[name].default) or fields[name].default is None, name
-    assert set(door.TLS_OPTIONS) <= {name.replace("_", "-") for name in TlsParams.model_fields}
+    own = TlsTerms.model_fields.keys() - Params.model_fields.keys()
+    assert set(door.TLS_OPTIONS) == {name.replace("_", "-") for name in own}
 
 
 # --- misuse ---------------------------------------------------------------------------------------------------------
@@ -181,8 +182,8 @@ def test_a_place_that_is_none_is_misuse(misuse, where, said):
         (("--aec", "A\nB"), "'A\\nB': an AE title has only printable ASCII"),
         (("--accept-status", "12"), "'12' is no status"),
         (("--busy", "perhaps"), "--busy: 'perhaps' is neither up nor down"),
-        (("--ca-file", "x"), "need --tls"),
-        (("--server-name", "x"), "need --tls"),
+        (("--ca-file", "x"), "--ca-file: no use without TLS. Give --tls too."),
+        (("--crl-file=x", "--server-name=x"), "--crl-file and --server-name: no use without TLS."),
         (
             ("--tls", "--ca-file", "/nowhere/ca.pem"),
             "--ca-file: /nowhere/ca.pem can't be read: No such file or directory",
@@ -194,12 +195,27 @@ def test_a_wrong_option_is_misuse(misuse, words, said):
     assert said in misuse("c-echo", *WHERE, *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--warning-days", "soon"), "--warning-days: 'soon' is no number"),
+        (("--warning-days", "1.5"), "--warning-days: '1.5' is no number"),
+        (("--critical-days", "31"), "mtls: critical_days is 31; it must be from 0 to warning_days, which is 30."),
+        (("--warning-days=-1", "--critical-days=-1"), "mtls: critical_days is -1"),
+        (("--tls",), "'--tls' is no option of this check"),
+        (("--key-password-file", "/nowhere"), "--key-password-file: a password needs its certificate"),
+    ],
+)
+def test_a_wrong_option_of_mtls_is_misuse(misuse, words, said):
+    assert said in misuse("mtls", *WHERE, *words)
+
+
 # --- crashes and closed outputs -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by zero"), MemoryError(), SystemExit(0), RecursionError("deep")])
 def test_a_crash_is_exit_1_and_says_that_it_is_one(probe, monkeypatch, error):
-    def crash(options):
+    def crash(options, host, port):
         raise error
 
     monkeypatch.setattr(connect, "protocol", crash)
@@ -210,7 +226,7 @@ def test_a_crash_is_exit_1_and_says_that_it_is_one(probe, monkeypatch, error):
 
 
 def test_what_this_machine_gets_wrong_is_exit_1(probe, monkeypatch):
-    def crash(options):
+    def crash(options, host, port):
         raise LbkitError("a socket can't be opened")
 
     monkeypatch.setattr(connect, "protocol", crash)
@@ -259,23 +275,48 @@ OURS = {
     "lbkit.checks.conversation",
     "lbkit.checks.names",
     "lbkit.errors",
-    "lbkit_dicom_echo",
-    "lbkit_dicom_echo.echo",
-    "lbkit_dicom_echo.pdu",
     "lbkit_probe",
-    "lbkit_probe.c_echo",
     "lbkit_probe.door",
 }
+OF_C_ECHO = {"lbkit_dicom_echo", "lbkit_dicom_echo.echo", "lbkit_dicom_echo.pdu", "lbkit_probe.c_echo"}
+OF_TLS = {"lbkit.checks.context", "lbkit.tls", "lbkit.tls.files", "lbkit.tls.watched"}
+OF_MTLS = {"lbkit_mtls", "lbkit_mtls.certificates", "lbkit_mtls.handshake", "lbkit_mtls.verdict", "lbkit_probe.mtls"}
 
 
-def test_on_the_way_to_up_it_imports_c_modules_and_ours_alone(listener):
+@pytest.fixture
+def imports():
+    """`imports(argument, …)`: what the probe imports for a check that is up."""
+
+    def run(*argv):
+        words = [str(word) for word in argv]
+        ran = alone(f"\nassert door.main({words!r}) == 0\nprint(*{{*sys.modules}} - before)\n")
+        assert ran.returncode == 0, ran.stderr
+        verdict, imported = ran.stdout.splitlines()
+        assert " up " in verdict
+        return set(imported.split())
+
+    return run
+
+
+def test_on_the_way_to_up_it_imports_c_modules_and_ours_alone(imports, listener):
     """Each module costs every check on every load balancer; see docs/performance.md before you add one."""
-    code = f"""
-        assert door.main(['c-echo', 'vip', '0', '127.0.0.1', '{listener(SERVES).port}']) == 0
-        print(*{{*sys.modules}} - before)
-    """
-    ran = alone("\n" + dedent(code))
-    assert ran.returncode == 0, ran.stderr
-    verdict, imported = ran.stdout.splitlines()
-    assert " up " in verdict
-    assert set(imported.split()) == OURS | {"_socket", "_struct"}
+    assert imports("c-echo", "vip", 0, "127.0.0.1", listener(SERVES).port) == OURS | OF_C_ECHO | {"_socket", "_struct"}
+
+
+def test_so_it_does_inside_tls_and_with_a_client_certificate(imports, listener, throwaway_ca):
+    context = throwaway_ca.server_context(wants_client=True)
+
+    def script(client):
+        with context.wrap_socket(client, server_side=True) as secured:
+            while secured.recv(4096):
+                pass
+
+    port, files = listener(script).port, throwaway_ca.client
+    options = ("--ca-file", throwaway_ca.ca_file, "--cert-file", files.cert_file, "--key-file", files.key_file)
+    found = imports("connect", "vip", 0, "127.0.0.1", port, "--tls", *options)
+    assert found == OURS | OF_TLS | {"lbkit.checks.tls", "lbkit_probe.connect", "_socket", "_ssl"}
+    assert imports("mtls", "vip", 0, "127.0.0.1", port, *options) == OURS | OF_TLS | OF_MTLS | {
+        "_datetime",
+        "_socket",
+        "_ssl",
+    }

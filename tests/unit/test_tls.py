@@ -1,82 +1,19 @@
 """TLS below a conversation: a real handshake over memory buffers, and what is said when it fails."""
 
 import ssl
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from unit.tls_remote import Remote, found, hello, talk_to
 
+from lbkit.checks.context import Terms
 from lbkit.checks.conversation import Conversation, Lost, up
 from lbkit.checks.tls import layer
-from lbkit.errors import Misuse
 from lbkit.testing import ThrowawayCA
 
 PAST = datetime.now(UTC) - timedelta(days=1)
 RESET = Lost("reset", "the remote reset the connection")
-
-
-def hello():
-    received = yield "greet", b"hello"
-    return up(f"it says {received!r}", last_words=b"bye")
-
-
-class Remote:
-    """The server's side. It answers the first bytes it hears."""
-
-    def __init__(self, context, answer=b"hi"):
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
-        self._answer = answer
-        self._ready = False
-        self.heard = b""
-        self.closed = False
-        self.error = None
-
-    def take(self, data):
-        self._in.write(data)
-        try:
-            if not self._ready:
-                self._tls.do_handshake()
-                self._ready = True
-            while not self.closed:
-                read = self._tls.read()
-                self.closed = not read
-                if read and not self.heard and self._answer:
-                    self._tls.write(self._answer)
-                self.heard += read
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as e:
-            self.error = e
-        return self._out.read()
-
-    def say_goodbye(self):
-        with suppress(ssl.SSLWantReadError):
-            self._tls.unwrap()
-        return self._out.read()
-
-
-def talk_to(remote, host="127.0.0.1", protocol=hello, piece=None, **options):
-    """Let a secured conversation and the remote talk until one of them has nothing to say; the conversation."""
-    talk = layer(**options)(Conversation(protocol(), {"connect": 0.5}), host)
-    now = 1.0
-    to_send = talk.begin(now)
-    while to_send:
-        answer = remote.take(to_send)
-        to_send = b""
-        for chunk in (answer,) if piece is None else (answer[i : i + piece] for i in range(0, len(answer), piece)):
-            now += 1.0
-            if chunk and talk.outcome is None:
-                to_send += talk.receive(chunk, now) or b""
-    if talk.outcome is not None:
-        remote.take(talk.farewell())
-    return talk
-
-
-def found(talk):
-    assert talk.outcome is not None
-    return talk.outcome.up, talk.outcome.step, talk.outcome.reason
 
 
 # --- it works -------------------------------------------------------------------------------------------------------
@@ -227,7 +164,7 @@ def test_a_remote_of_other_ciphers_refuses_the_session(throwaway_ca):
     ],
 )
 def test_what_does_not_answer_in_tls_is_named_so(answer):
-    talk = layer(verify=False)(Conversation(hello(), {}), "host")
+    talk = layer(Terms(verify=False))(Conversation(hello(), {}), "host")
     talk.begin(0.0)
     assert talk.receive(answer, 1.0) is None
     assert found(talk) == (False, "tls", "not-tls")
@@ -236,7 +173,7 @@ def test_what_does_not_answer_in_tls_is_named_so(answer):
 
 @pytest.mark.parametrize("lost", [None, RESET, Lost("timed-out", "no answer within 5 s")])
 def test_what_ends_during_the_handshake_ends_at_tls(lost):
-    talk = layer(verify=False)(Conversation(hello(), {}), "host")
+    talk = layer(Terms(verify=False))(Conversation(hello(), {}), "host")
     talk.begin(0.0)
     if lost is None:
         assert talk.receive(b"", 2.0) is None
@@ -277,79 +214,3 @@ def test_garbage_inside_a_session_is_a_failure_of_tls(throwaway_ca):
     assert found(talk) == (False, "tls", "tls-failed")
     assert talk.outcome.message.isprintable()
     talk.farewell()
-
-
-# --- files and names that can't be used -----------------------------------------------------------------------------
-
-
-def misuse(**options):
-    with pytest.raises(Misuse) as caught:
-        layer(**options)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("option", ["ca_file", "cert_file"])
-def test_a_file_that_is_not_there_is_misuse(option, tmp_path):
-    flag = "--" + option.replace("_", "-")
-    path = str(tmp_path / "nowhere.pem")
-    assert misuse(**{option: path}) == f"{flag}: {path} can't be read: No such file or directory."
-
-
-@pytest.mark.parametrize("content", [b"", b"\x30\x82\x01\x0a", b"-----BEGIN CERTIFICATE-----\nAAAA\n", b"\0" * 99])
-@pytest.mark.parametrize("option", ["ca_file", "cert_file"])
-def test_a_file_that_is_no_pem_is_misuse(option, content, tmp_path):
-    path = tmp_path / "odd.pem"
-    path.write_bytes(content)
-    said = misuse(**{option: str(path)})
-    assert said.startswith(f"--{option.replace('_', '-')}: {path} can't be used: ")
-    assert said.endswith("It must be PEM, and a key must be unencrypted.")
-
-
-@pytest.mark.parametrize("option", ["ca_file", "cert_file"])
-def test_a_folder_is_misuse(option, tmp_path):
-    assert str(tmp_path) in misuse(**{option: str(tmp_path)})
-
-
-def test_a_key_needs_its_certificate():
-    assert misuse(key_file="x.key") == "--key-file: a key needs its certificate. Give --cert-file too."
-
-
-def secrets(path):
-    return [line for line in Path(path).read_text().splitlines() if not line.startswith("-----")]
-
-
-def test_the_key_of_another_certificate_is_misuse_and_stays_secret(throwaway_ca):
-    one, other = throwaway_ca.client, throwaway_ca.server
-    said = misuse(cert_file=one.cert_file, key_file=other.key_file)
-    assert said.startswith(f"--key-file: {one.cert_file} {other.key_file} can't be used: key values mismatch")
-    assert not [line for line in secrets(other.key_file) if line in said]
-
-
-def test_a_key_in_place_of_a_certificate_is_misuse_and_stays_secret(throwaway_ca):
-    key = throwaway_ca.client.key_file
-    for options in ({"ca_file": key}, {"cert_file": key}, {"cert_file": key, "key_file": key}):
-        said = misuse(**options)
-        assert not [line for line in secrets(key) if line in said]
-
-
-def test_an_encrypted_key_is_misuse_and_nobody_is_asked_for_a_passphrase(throwaway_ca, tmp_path):
-    from cryptography.hazmat.primitives import serialization
-
-    key = serialization.load_pem_private_key(Path(throwaway_ca.client.key_file).read_bytes(), None)
-    encrypted = tmp_path / "encrypted.key"
-    encrypted.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"secret"),
-        )
-    )
-    said = misuse(cert_file=throwaway_ca.client.cert_file, key_file=str(encrypted))
-    assert "a key must be unencrypted" in said
-    assert "secret" not in said
-
-
-@pytest.mark.parametrize("name", [".ccw", "a\0b", "x" * 300, "ü" * 70, "\udc80"], ids=range(5))
-def test_a_server_name_that_tls_cannot_carry_is_misuse(name):
-    said = misuse(verify=False, server_name=name)
-    assert said == f"--server-name: {name!r} is no host name."

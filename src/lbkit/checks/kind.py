@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from lbkit.checks import blocking, tls
+from lbkit.checks.context import Terms
 from lbkit.checks.conversation import Outcome
 from lbkit.checks.result import Result, Status
 from lbkit.checks.target import Target
+from lbkit.durations import seconds
 from lbkit.errors import Misuse
 
 Protocol: TypeAlias = Generator[tuple[str, bytes], bytes, Outcome]
 
 
-Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, json_schema_extra={"unit": "s"})]
+def _seconds(given: Any) -> Any:
+    return seconds(given) if isinstance(given, str) and given[-1:].isalpha() else given
+
+
+Seconds = Annotated[
+    float, BeforeValidator(_seconds), Field(gt=0, le=3600, allow_inf_nan=False, json_schema_extra={"unit": "s"})
+]
 
 
 class Params(BaseModel):
@@ -32,24 +40,44 @@ class Params(BaseModel):
     timeout: Seconds = Field(5.0, description="The whole check, from name lookup to verdict, ends within this time.")
 
 
-class TlsParams(Params):
-    """The parameters of a check that can run inside TLS."""
+class TlsTerms(Params):
+    """The parameters of a check that always runs inside TLS."""
 
-    tls: bool = Field(False, description="Speak TLS.")
     ca_file: str | None = Field(
         None, description="CAs that the remote's certificate may be of, PEM. [default: system's]"
     )
-    cert_file: str | None = Field(None, description="Client certificate and its chain, PEM.")
+    crl_file: str | None = Field(
+        None,
+        description="Revocation lists that no certificate of the remote's chain may be on, one for each CA of it, PEM.",
+    )
+    cert_file: str | None = Field(None, description="Client certificate and its chain, PEM; or a PFX.")
     key_file: str | None = Field(
         None, description="Key of the client certificate, PEM. [default: in the certificate's file]"
     )
+    key_password_file: str | None = Field(
+        None, description="File whose first line is the password of the key or of the PFX."
+    )
     server_name: str | None = Field(None, description="Name for SNI and verification. [default: the target's host]")
     verify: bool = Field(True, description="Verify the remote's certificate and name.")
+    verify_name: bool = Field(True, description="Verify the name too, not the certificate alone.")
+
+    def terms(self) -> Terms:
+        """The same for `lbkit.checks.context`."""
+        return Terms(**self.model_dump(include=_TERMS, exclude_none=True))
+
+
+_TERMS = TlsTerms.model_fields.keys() - Params.model_fields.keys()
+
+
+class TlsParams(TlsTerms):
+    """The parameters of a check that can run inside TLS."""
+
+    tls: bool = Field(False, description="Speak TLS.")
 
     @model_validator(mode="after")
-    def _needs_tls(self) -> TlsParams:
-        for name in ("ca_file", "cert_file", "key_file", "server_name"):
-            if getattr(self, name) is not None and not self.tls:
+    def _needs_tls(self) -> Self:
+        for name in () if self.tls else sorted(_TERMS):
+            if isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is given without tls")
         return self
 
@@ -94,9 +122,7 @@ def validated(name: str, model: type[P], given: Mapping[str, Any]) -> P:
 def _tls_layer(params: Params) -> blocking.Tls | None:
     if not isinstance(params, TlsParams) or not params.tls:
         return None
-    return tls.layer(
-        params.ca_file or "", params.cert_file or "", params.key_file or "", params.server_name or "", params.verify
-    )
+    return tls.layer(params.terms())
 
 
 class Check:

@@ -46,6 +46,8 @@ _BY_REASON = {
         "On the remote: use a certificate for the name by which it is called.",
     ),
     "certificate-expired": ("On the remote: renew its certificate.", "Both sides: check the clocks."),
+    "certificate-revoked": ("On the remote: use a new certificate; its CA has revoked the one that it shows.",),
+    "revocation-unknown": ("Here: give a current revocation list of every CA of the remote's chain (--crl-file).",),
     "protocol-error": ("On the remote: report it to its maker; it breaks the DICOM standard.",),
     "rejected": ("On the remote: its log says why it rejects {aet} → {aec}; check both AE titles there.",),
     "rejected-transient": ("On the remote: end associations that hang there, or raise its limit of associations.",),

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import Field
 
+from lbkit.checks.context import configure
 from lbkit.checks.explanation import Explainer, Explanation, Section
 from lbkit.checks.kind import Seconds, TlsParams
 from lbkit.checks.result import milliseconds
 from lbkit.checks.target import Target
-from lbkit.checks.tls import configure
 from lbkit_dicom_echo import pdu
 from lbkit_dicom_echo.advice import advice
 from lbkit_dicom_echo.attempts import Attempt, most_promising, try_titles
@@ -74,7 +74,7 @@ def _tls(target: Target, params: ExplainParams) -> tuple[ssl.SSLContext, str] | 
     if not params.tls:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    configure(context, params.ca_file or "", params.cert_file or "", params.key_file or "", params.verify)
+    configure(context, params.terms())
     return context, (params.server_name or target.host).removesuffix(".")
 
 

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
     from lbkit.checks.conversation import Protocol
 
-OPTIONS: "dict[str, Any]" = {"aet": "LOADBALANCER", "aec": "LB-SCP", "accept-status": (), "busy": "down"}
+OPTIONS: "dict[str, Any]" = {"tls": False, "aet": "LOADBALANCER", "aec": "LB-SCP", "accept-status": (), "busy": "down"}
 
 
-def protocol(options: "dict[str, Any]") -> "Protocol":
+def protocol(options: "dict[str, Any]", host: str, port: int) -> "Protocol":
     """The protocol for the driver. Raises Misuse."""
     if options["busy"] not in ("up", "down"):
         raise Misuse(f"--busy: {options['busy']!r} is neither up nor down.")

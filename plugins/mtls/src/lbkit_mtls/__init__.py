@@ -1,0 +1,1 @@
+"""The check `mtls`. This file imports nothing: `lbkit-probe` loads it."""
