@@ -6,9 +6,10 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.outcome import BenchmarkError
 
@@ -17,12 +18,17 @@ REPOSITORY = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Which targets (`address:port`), how many at once, the deadline of each; `warm_up`: those checked once before."""
+    """Which targets (`address:port`), how many at once, the deadline of each; `warm_up`: those checked once before.
+
+    `check` and `options`: which of lbkit's checks, and its parameters; another client does the same in its own way.
+    """
 
     targets: Sequence[str]
     at_once: int
     warm_up: Sequence[str]
     timeout_s: float = 30.0
+    check: str = "c-echo"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

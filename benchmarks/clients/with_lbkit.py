@@ -10,7 +10,8 @@ from lbkit import check_many
 async def check_all_targets(job: Job) -> Counter[str]:
     """Read the results as they come."""
     outcomes: Counter[str] = Counter()
-    async for result in check_many("c-echo", job.targets, at_once=job.at_once, timeout=job.timeout_s):
+    checks = check_many(job.check, job.targets, at_once=job.at_once, timeout=job.timeout_s, **job.options)
+    async for result in checks:
         outcomes[result.status if result.status == "up" else result.reason] += 1
     return outcomes
 

@@ -1,7 +1,7 @@
 """Starts remotes, waits until they accept, and stops each one by its own process id.
 
-replayd serves the loopback device only. storescp and Orthanc have no option for the address they listen on: they take
-every one, store nothing, and live as long as the run.
+replayd serves the loopback device only, nginx clients of the loopback only. storescp and Orthanc have no option for the
+address they listen on: they take every one, store nothing, and live as long as the run.
 """
 
 import json
@@ -19,12 +19,40 @@ from benchmarks.remotes.identities import Identities, make_identities
 from benchmarks.remotes.programs import compiled, program
 
 HOST = "127.0.0.1"
+NGINX = """
+daemon off;
+worker_processes 2;
+worker_rlimit_nofile 16384;
+pid {folder}/nginx.pid;
+error_log /dev/null crit;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    default_type text/plain;
+    client_body_temp_path {folder}/nginx-body;
+    proxy_temp_path {folder}/nginx-proxy;
+    fastcgi_temp_path {folder}/nginx-fastcgi;
+    uwsgi_temp_path {folder}/nginx-uwsgi;
+    scgi_temp_path {folder}/nginx-scgi;
+    server {{
+        listen 0.0.0.0:{port} ssl backlog=4096;
+        allow 127.0.0.0/8;
+        deny all;
+        ssl_certificate {known.server.certificate};
+        ssl_certificate_key {known.server.key};
+        ssl_client_certificate {known.authority};
+        ssl_verify_client on;
+        ssl_protocols TLSv1.3;
+        location = /api/health/ {{ return 200 "allServicesOperative\\n"; }}
+    }}
+}}
+"""
 START_WITHIN = 20.0  # seconds
 STOP_WITHIN = 5.0
 
 
 class Remotes:
-    """All remotes of one run, by name: `replayd`, `silent`, `refused`, `storescp`, `storescp-tls`, `orthanc`."""
+    """All remotes of one run, by name: `replayd`, `silent`, `refused`, `storescp`, `storescp-tls`, `orthanc`, `nginx`."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="lbkit-benchmarks-")
@@ -58,7 +86,7 @@ class Remotes:
 
     @cached_property
     def identities(self) -> Identities:
-        """The certificates that `storescp-tls` knows."""
+        """The certificates that `storescp-tls` and `nginx` know."""
         return make_identities(self.folder)
 
     def replayc(self) -> str:
@@ -79,6 +107,8 @@ class Remotes:
                 return self._start_storescp_tls()
             case "orthanc":
                 return self._start_orthanc()
+            case "nginx":
+                return self._start_nginx()
         raise KeyError(name)
 
     def _start_replayd(self, *mode: str) -> int:
@@ -121,6 +151,14 @@ class Remotes:
         file.write_text(json.dumps(configuration))
         self._launch([program("Orthanc"), str(file)])
         return self._accepting(port, "Orthanc")
+
+    def _start_nginx(self) -> int:
+        port = _free_port()
+        configuration = NGINX.format(folder=self.folder, port=port, known=self.identities)
+        file = self.folder / "nginx.conf"
+        file.write_text(configuration)
+        self._launch([program("nginx"), "-p", str(self.folder), "-c", str(file), "-e", "stderr"])
+        return self._accepting(port, "nginx")
 
     def _launch(self, command: list[str], stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         process = subprocess.Popen(

@@ -49,3 +49,45 @@ def test_pdu_reader_finds_a_verification_that_never_ends_or_says_what_does_not_p
     outcome = pdu_reader.Outcome(False, "not-dicom", "a\x1bb", "associate")
     with pytest.raises(AssertionError):
         pdu_reader.judge(outcome)
+
+
+@pytest.fixture(scope="module")
+def http_answer():
+    return target("http_answer")
+
+
+def test_the_seeds_of_http_answer_reach_every_step_and_break_no_rule(http_answer, monkeypatch):
+    seen = []
+    judge = http_answer.judge
+    monkeypatch.setattr(http_answer, "judge", lambda outcome: (seen.append(outcome), judge(outcome)))
+    seeds = http_answer.seeds()
+    assert len(set(seeds)) == len(seeds)
+    for seed in seeds:
+        http_answer.one_input(seed)
+    assert {outcome.step for outcome in seen} == {"request", "status", "body"}
+    ways = {"not-http", "protocol-error", "http-status", "redirected", "body", "body-too-large", "content-encoding"}
+    assert {"ok", "closed", "timed-out", "reset"} | ways == {outcome.reason for outcome in seen}
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0\0", b"\5\1", b"\1\0\2"])
+def test_http_answer_takes_the_shortest_inputs(http_answer, data):
+    http_answer.one_input(data)
+
+
+def test_http_answer_finds_an_exchange_that_never_ends_or_hangs_on_its_chunks(http_answer, monkeypatch):
+    def endless(terms, host, port):
+        while True:
+            yield "request", b""
+
+    def by_chunks(terms, host, port):
+        received = yield "request", b""
+        return http_answer.Outcome(True, "ok", str(len(received)), str(len(received)))
+
+    monkeypatch.setattr(http_answer, "exchange", endless)
+    with pytest.raises(AssertionError, match="waits at request for more than 1048576 bytes"):
+        http_answer.one_input(b"\0\0x")
+    monkeypatch.setattr(http_answer, "exchange", by_chunks)
+    with pytest.raises(AssertionError, match="'2'"):
+        http_answer.one_input(b"\0\0xy")
+    with pytest.raises(AssertionError):
+        http_answer.judge(http_answer.Outcome(False, "not-http", "a\x1bb", "request"))

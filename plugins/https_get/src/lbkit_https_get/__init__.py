@@ -1,0 +1,1 @@
+"""The check `https-get`. This file imports nothing: `lbkit-probe` loads it."""
