@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from lbkit.checks.facade import acheck as acheck
     from lbkit.checks.facade import check as check
     from lbkit.checks.facade import check_many as check_many
+    from lbkit.checks.facade import check_site as check_site
+    from lbkit.checks.facade import load_site as load_site
     from lbkit.checks.registry import Registry as Registry
     from lbkit.checks.result import Result as Result
+    from lbkit.checks.survey import Found as Found
     from lbkit.checks.target import Target as Target
     from lbkit.errors import (
         CannotRun as CannotRun,
@@ -29,19 +32,26 @@ if TYPE_CHECKING:
     from lbkit.errors import (
         UnknownCheck as UnknownCheck,
     )
+    from lbkit.site.findings import SiteInvalid as SiteInvalid
+    from lbkit.site.model import Site as Site
 
 _HOME = {
     "CannotRun": "lbkit.errors",
+    "Found": "lbkit.checks.survey",
     "LbkitError": "lbkit.errors",
     "Misuse": "lbkit.errors",
     "PluginBroken": "lbkit.errors",
     "Registry": "lbkit.checks.registry",
     "Result": "lbkit.checks.result",
+    "Site": "lbkit.site.model",
+    "SiteInvalid": "lbkit.site.findings",
     "Target": "lbkit.checks.target",
     "UnknownCheck": "lbkit.errors",
     "acheck": "lbkit.checks.facade",
     "check": "lbkit.checks.facade",
     "check_many": "lbkit.checks.facade",
+    "check_site": "lbkit.checks.facade",
+    "load_site": "lbkit.checks.facade",
 }
 __all__ = sorted(_HOME)
 

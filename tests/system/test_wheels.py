@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent.parent
-MEMBERS = (".", "cli", "plugins/dicom_echo", "plugins/demo")
-
-
-def run(
-    *command: object, cwd: Path | None = None, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    words = [str(word) for word in command]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=cwd, env=env, check=False)
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("wheels")
-    for member in MEMBERS:
-        built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT / member)
-        assert built.returncode == 0, built.stderr
-    return sorted(folder.glob("*.whl"))
+from system.wheels import ROOT, install, run
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +16,7 @@ def installed(wheels, tmp_path_factory) -> Path:
     """The bin folder of a venv with our wheels and nothing else: what lbkit-probe needs."""
     home = tmp_path_factory.mktemp("venv")
     venv.create(home, with_pip=True)
-    done = run(home / "bin/python3", "-m", "pip", "install", "-q", "--no-index", "--no-deps", *wheels)
-    assert done.returncode == 0, done.stderr
+    install(home, wheels)
     return home / "bin"
 
 

@@ -147,11 +147,24 @@ def test_a_file_without_a_certificate_is_misuse_in_words_and_not_in_openssls(tmp
     empty.write_text("")
     ran = lbkit("check", "connect", "h:1", "--tls", "--cert-file", str(empty))
     assert ran.returncode == 3
-    assert f"--cert-file: {empty} can't be used: it does not hold what is needed. It must be PEM" in ran.stderr
+    assert f"--cert-file: {empty} is empty. Write it anew." in ran.stderr
 
 
 @pytest.mark.parametrize(
-    "command", [["check", "connect"], ["check", "c-echo"], ["explain", "c-echo"], ["doctor"], ["plugins"], ["demo"]]
+    "command",
+    [
+        ["check", "connect"],
+        ["check", "c-echo"],
+        ["check", "https-get"],
+        ["check", "mtls"],
+        ["check", "site"],
+        ["explain", "c-echo"],
+        ["init"],
+        ["lint"],
+        ["doctor"],
+        ["plugins"],
+        ["demo"],
+    ],
 )
 def test_every_command_has_help_with_an_example_and_json(command):
     ran = lbkit(*command, "--help")

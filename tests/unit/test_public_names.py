@@ -11,16 +11,21 @@ import lbkit
 def test_the_public_names_are_pinned():
     assert lbkit.__all__ == [
         "CannotRun",
+        "Found",
         "LbkitError",
         "Misuse",
         "PluginBroken",
         "Registry",
         "Result",
+        "Site",
+        "SiteInvalid",
         "Target",
         "UnknownCheck",
         "acheck",
         "check",
         "check_many",
+        "check_site",
+        "load_site",
     ]
 
 

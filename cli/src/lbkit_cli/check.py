@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lbkit.errors import Misuse
+from lbkit_cli import check_site
 from lbkit_cli.kinds import KindsGroup, with_signature
 from lbkit_cli.options import given, options
 
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from lbkit.checks.target import Target
 
 
+SITE = "site"
+
+
 class Format(StrEnum):
     """The forms in which results are printed."""
 
     LINE = "line"
     JSON = "json"
     NAGIOS = "nagios"
+    PROMETHEUS = "prometheus"
 
 
 _OUTPUT = [
@@ -64,7 +69,19 @@ _TARGETS = Parameter(
 
 
 class ChecksGroup(KindsGroup):
-    """`lbkit check`."""
+    """`lbkit check`: one command for each kind of check, and `site` for all that a site file asks for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """`site` last."""
+        return [*super().list_commands(ctx), SITE]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """See `KindsGroup`; `site` is no kind of check."""
+        if cmd_name != SITE:
+            return super().get_command(ctx, cmd_name)
+        single = typer.Typer(rich_markup_mode=None, add_completion=False)
+        single.command(SITE, short_help="Every check of the site file, side by side")(check_site.site)
+        return typer.main.get_command(single)
 
     def command_for(self, kind: CheckKind[Any]) -> Any:
         """The command that runs this kind."""
@@ -141,6 +158,10 @@ def _show(results: list[Result], form: Format, verbose: bool, several: bool) -> 
     elif form is Format.NAGIOS:
         for result in sorted(results, key=lambda result: -result.exit_code):  # the first line is the service's status
             print(result.as_nagios())
+    elif form is Format.PROMETHEUS:
+        from lbkit.checks.exposition import exposition
+
+        print(exposition(({}, result) for result in results), end="")
     elif verbose:
         from lbkit_cli.view import show
 

@@ -13,11 +13,11 @@ import typer
 from typer.core import TyperGroup
 
 from lbkit.errors import LbkitError
-from lbkit_cli import check, doctor, explain, plugins
+from lbkit_cli import check, doctor, explain, plugins, site_files
 
 MISUSE = 3
 GROUP = "lbkit.cli"
-_OURS = ("check", "explain", "plugins", "doctor")
+_OURS = ("check", "explain", "init", "lint", "schema", "plugins", "doctor")
 
 
 class Root(TyperGroup):
@@ -48,6 +48,9 @@ def _from_plugin(name: str) -> Any:
 app = typer.Typer(cls=Root, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(check.app, name="check")
 app.add_typer(explain.app, name="explain")
+app.command("init")(site_files.init)
+app.command("lint")(site_files.lint)
+app.command("schema")(site_files.schema)
 app.command("plugins")(plugins.plugins)
 app.command("doctor")(doctor.doctor)
 

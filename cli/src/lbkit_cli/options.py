@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 
 from lbkit.checks.kind import Params
 
+_METAVARS = {"s": "SECONDS", "B": "BYTES", "days": "DAYS"}
+
 
 def options(model: type[Params]) -> list[Parameter]:
     """One option per field, the check's own before those that it inherits."""
@@ -39,7 +41,7 @@ def _option(name: str, field: FieldInfo) -> Parameter:
     unit = extra.get("unit")
     default = field.get_default(call_default_factory=True)
     shown = "" if default in (None, False, [], ()) else f" [default: {_shown(default)}{f' {unit}' if unit else ''}]"
-    metavar = None if typed is bool or typed is kind else "SECONDS" if unit == "s" else name.rpartition("_")[2].upper()
+    metavar = None if typed is bool or typed is kind else _METAVARS.get(str(unit), name.rpartition("_")[2].upper())
     declared = typer.Option(flag, help=f"{field.description or ''}{shown}", show_default=False, metavar=metavar)
     return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[typed | None, declared])
 

@@ -24,10 +24,10 @@ AT_ONCE = 1000
 
 def sweep(check: Check, targets: list[Target]) -> list[Result]:
     """Run one check against all targets; the results come in the order of the targets."""
-    _raise_file_limit()
+    raise_file_limit()
     start = monotonic()
     found: dict[str, Result] = {}
-    with _progress() or nullcontext() as bar:
+    with progress() or nullcontext() as bar:
         task = bar.add_task(check.kind, total=len(targets), down=0) if bar else None
 
         async def run() -> None:
@@ -45,7 +45,8 @@ def sweep(check: Check, targets: list[Target]) -> list[Result]:
     return results
 
 
-def _progress() -> Progress | None:
+def progress() -> Progress | None:
+    """A bar on stderr that counts what is down, where stderr is a terminal. Its tasks have a field `down`."""
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
@@ -61,7 +62,8 @@ def _progress() -> Progress | None:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _raise_file_limit() -> None:
+def raise_file_limit() -> None:
+    """As many open files as this process may have, and `AT_ONCE` checks can use."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * AT_ONCE if hard == resource.RLIM_INFINITY else min(2 * AT_ONCE, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

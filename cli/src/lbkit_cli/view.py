@@ -72,7 +72,8 @@ def _grid() -> Table:
 
 def _plain(value: object) -> str:
     if isinstance(value, list):
-        return "; ".join(map(str, value))
+        tables = any(isinstance(one, dict) for one in value)
+        return ("\n" if tables else "; ").join(map(_plain, value))
     if isinstance(value, dict):
         return ", ".join(f"{k} {v}" for k, v in value.items())
     return str(value)

@@ -1,13 +1,18 @@
-"""`check`, `acheck` and `check_many`: checks by name, for programs that embed lbkit. Only the last two import asyncio."""
+"""Checks by name and sites by file, for programs that embed lbkit. Only what is asynchronous imports asyncio."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import os
+from collections.abc import AsyncIterator, Collection, Iterable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lbkit.checks.registry import Registry
 from lbkit.checks.result import Result
+
+if TYPE_CHECKING:
+    from lbkit.checks.survey import Found
+    from lbkit.site.model import Site
 
 
 @cache
@@ -44,3 +49,28 @@ async def check_many(name: str, targets: Iterable[str], *, at_once: int = 1000, 
     parsed = [(ready, ready.target(target)) for target in targets]
     async for result in run_many(parsed, at_once):
         yield result
+
+
+def load_site(file: str | os.PathLike[str] | None = None) -> Site:
+    """Read a site file: `file`, or `LBKIT_SITE`, `./site.toml`, `/etc/lbkit/site.toml`, whichever is there first.
+
+    Raises SiteInvalid (a Misuse) with every error in it, and Misuse where there is none.
+    """
+    from lbkit.site.found import site_file
+    from lbkit.site.load import load_site as load
+
+    return load(site_file(file), _registry().models())
+
+
+async def check_site(
+    site: Site, vips: Collection[str] = (), *, real: bool = True, virtual: bool = True
+) -> AsyncIterator[Found]:
+    """Check the real servers of these VIPs (none given: of all) and the VIPs themselves, side by side, equal checks once.
+
+    What can't be run is found too, as "not-testable". Raises Misuse for a VIP that the site does not have.
+    """
+    from lbkit.checks.plan import plan
+    from lbkit.checks.survey import survey
+
+    async for _, found in survey(plan(site, _registry().kind, vips, real=real, virtual=virtual)):
+        yield found

@@ -19,4 +19,6 @@ REASONS = {
     "certificate-untrusted": "the remote's certificate is of no CA that we trust",
     "certificate-name": "the remote's certificate is for another name",
     "certificate-expired": "the remote's certificate has expired, or is not valid yet",
+    "certificate-revoked": "the remote's certificate is on a revocation list of its CA",
+    "revocation-unknown": "a CA of the remote's certificate has no revocation list, or one that is outdated",
 }

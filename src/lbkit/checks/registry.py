@@ -14,7 +14,7 @@ from typing import Any
 import pluggy
 
 from lbkit import hookspecs
-from lbkit.checks.kind import CheckKind
+from lbkit.checks.kind import CheckKind, Params
 from lbkit.errors import PluginBroken, UnknownCheck
 
 GROUP = "lbkit"
@@ -64,6 +64,10 @@ class Registry:
             if kind.name == name:
                 return kind
         raise PluginBroken(f"the plugin of {name} ({plugin.distribution}) can't be used: {plugin.error}. Reinstall it.")
+
+    def models(self) -> dict[str, type[Params]]:
+        """The parameter model of each check that can be loaded."""
+        return {kind.name: kind.params for plugin in self.plugins() for kind in plugin.kinds}
 
     def plugins(self) -> list[Plugin]:
         """All of them, loaded, the broken ones with their error."""

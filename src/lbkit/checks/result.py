@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Status = Literal["up", "down"]
+Status = Literal["up", "down", "not-testable"]
 
 
 @dataclass(slots=True)
@@ -30,14 +30,14 @@ class Result:
 
     @property
     def exit_code(self) -> int:
-        """0 up, 1 up with a warning, 2 down: what `lbkit check` exits with, and a Nagios plugin too."""
+        """0 up or not testable, 1 up with a warning, 2 down: what `lbkit check` exits with, and a Nagios plugin too."""
         if self.status == "down":
             return 2
         return 1 if self.details.get("warnings") else 0
 
     def line(self) -> str:
         """One line for humans and logs."""
-        where = "" if self.status == "up" else f" at {self.step} ({self.reason})"
+        where = f" at {self.step} ({self.reason})" if self.status == "down" else ""
         beside = [*self.details.get("warnings", ()), *self.details.get("notes", ())]
         aside = f" [{'; '.join(beside)}]" if beside else ""
         took = milliseconds(self.duration)

@@ -1,0 +1,140 @@
+"""Which checks a site asks for: of each real server, as its engine speaks to it, and of each VIP, as a client does."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import ip_address
+from typing import Any, TypeAlias
+
+from lbkit.checks.kind import Check, CheckKind
+from lbkit.checks.target import Target
+from lbkit.errors import LbkitError, Misuse
+from lbkit.site.model import Site
+from lbkit.site.services import RealServer, Vip
+
+KindOf: TypeAlias = Callable[[str], CheckKind[Any]]  # raises UnknownCheck, PluginBroken
+
+CANNOT_RUN = "cannot-run"
+NOT_TESTABLE_HERE = "not-testable-here"
+
+_NOT_HERE = (
+    "not testable here: this machine holds {address}, and a layer-4 balancer can't connect to its own VIP. "
+    "Check it from a client, or from the other node."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One check of a site. `server` None: of the VIP itself. `check` None: it can't be run; `message` says why."""
+
+    vip: str
+    server: str | None
+    kind: str
+    target: Target
+    check: Check | None
+    reason: str = ""
+    message: str = ""
+
+
+def plan(
+    site: Site, kind_of: KindOf, vips: Collection[str] = (), *, real: bool = True, virtual: bool = True
+) -> list[Planned]:
+    """The checks of these VIPs (none given: of all), in the site's order. Raises Misuse for a VIP that is not there.
+
+    What keeps a single check from being run (a file, a plugin that is missing) is said in its place; the others run.
+    """
+    known = {vip.label: vip for vip in site.vips}
+    for label in vips:
+        if label not in known:
+            close = get_close_matches(label, known, 1)
+            advice = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
+            raise Misuse(f"no VIP of site {site.name} is labelled {label!r}. {advice}")
+    return list(
+        _Planner(site, kind_of).of_vips([known[label] for label in dict.fromkeys(vips or known)], real, virtual)
+    )
+
+
+class _Planner:
+    """Equal checks are prepared once: reading certificates is most of the work."""
+
+    def __init__(self, site: Site, kind_of: KindOf) -> None:
+        self._site = site
+        self._kind_of = kind_of
+        self._prepared: dict[tuple[str, str], Check | LbkitError] = {}
+
+    def of_vips(self, vips: Collection[Vip], real: bool, virtual: bool) -> Iterator[Planned]:
+        for vip in vips:
+            if virtual:
+                for port in vip.ports:
+                    yield self._of_vip(vip, port)
+            if real:
+                for server in vip.servers:
+                    offered = self._towards(server)
+                    for port in (server.port,) if server.port else vip.ports:
+                        yield self._planned(vip, server, server.address, port, offered)
+
+    def _of_vip(self, vip: Vip, port: int) -> Planned:
+        if vip.mode == "l4-dr" and is_of_this_machine(vip.address):
+            target = Target(vip.address, port)
+            why = _NOT_HERE.format(address=vip.address)
+            return Planned(vip.label, None, vip.check.kind, target, None, NOT_TESTABLE_HERE, why)
+        return self._planned(vip, None, vip.address, port, self._as_client(vip))
+
+    def _planned(
+        self, vip: Vip, server: RealServer | None, address: str, port: int, offered: Mapping[str, object]
+    ) -> Planned:
+        label = server.label if server else None
+        check = self._prepare(vip.check.kind, offered, vip.check.params)
+        # the port of a check that looks elsewhere than the traffic goes
+        target = Target(address, vip.check.params.get("port", port) if server else port)
+        if isinstance(check, Check):
+            return Planned(vip.label, label, vip.check.kind, target, check)
+        return Planned(vip.label, label, vip.check.kind, target, None, CANNOT_RUN, str(check))
+
+    def _prepare(self, name: str, offered: Mapping[str, object], own: Mapping[str, object]) -> Check | LbkitError:
+        memo = (name, repr((sorted(offered.items()), sorted(own.items()))))
+        if memo not in self._prepared:
+            try:
+                kind = self._kind_of(name)
+                taken = {key: value for key, value in offered.items() if key in kind.params.model_fields}
+                self._prepared[memo] = kind.prepare({**taken, **own})
+            except LbkitError as e:
+                self._prepared[memo] = e
+        return self._prepared[memo]
+
+    def _towards(self, server: RealServer) -> dict[str, object]:
+        """The TLS parameters by which the engine speaks to a real server."""
+        return self._tls(server.verify, server.client_certificate, server.server_name) if server.re_encrypt else {}
+
+    def _as_client(self, vip: Vip) -> dict[str, object]:
+        """The TLS parameters by which a client speaks to a VIP."""
+        ends = vip.termination
+        return self._tls(ends.ca, ends.check_certificate, ends.server_name) if ends else {}
+
+    def _tls(self, family: str | None, certificate: str | None, server_name: str | None) -> dict[str, object]:
+        offered: dict[str, object] = {"tls": True, "verify": family is not None, "verify_name": server_name is not None}
+        if server_name is not None:
+            offered["server_name"] = server_name
+        if family is not None:
+            cas = self._site.ca_families[family]
+            offered |= {"ca_file": cas.ca_file, "crl_file": cas.crl_file}
+        if certificate is not None:
+            own = self._site.certificates[certificate]
+            offered |= {"cert_file": own.file, "key_file": own.key_file, "key_password_file": own.password_file}
+        return {name: value for name, value in offered.items() if value is not None}
+
+
+def is_of_this_machine(address: str) -> bool:
+    """Whether this machine holds the address now: the kernel would send from an address to itself. Nothing is sent."""
+    if ip_address(address).is_loopback:
+        return True
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect((address, 9))
+            return bool(asked.getsockname()[0] == address)
+    except OSError:
+        return False

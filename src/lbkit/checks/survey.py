@@ -1,0 +1,60 @@
+"""Every check of a site, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lbkit.checks.many import Checker
+from lbkit.checks.plan import CANNOT_RUN, Planned
+from lbkit.checks.result import Result
+from lbkit.errors import CannotRun
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one check of a site found. `server` None: of the VIP itself."""
+
+    vip: str
+    server: str | None
+    result: Result
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `lbkit check site --json` prints; the keys are stable."""
+        return {"vip": self.vip, "server": self.server, **self.result.as_dict()}
+
+
+async def survey(planned: Sequence[Planned], at_once: int = 1000) -> AsyncIterator[tuple[int, Found]]:
+    """Run them all, equal ones once; yields each one's number in `planned` with what was found, as it is found."""
+    ended: asyncio.Queue[tuple[int, asyncio.Future[Result]]] = asyncio.Queue()
+    async with Checker(at_once) as checker:
+        for number, one in enumerate(planned):
+            if one.check is None:
+                yield number, _found(one, not_testable(one, one.reason, one.message))
+                continue
+            future = checker.start(one.check, one.target)
+            future.add_done_callback(lambda future, number=number: ended.put_nowait((number, future)))  # type: ignore[misc]
+        for _ in range(sum(one.check is not None for one in planned)):
+            number, future = await ended.get()
+            one = planned[number]
+            try:
+                yield number, _found(one, future.result())
+            except CannotRun as e:
+                yield number, _found(one, not_testable(one, CANNOT_RUN, str(e)))
+
+
+def exit_code(results: Iterable[Result]) -> int:
+    """2 when anything is down, else 3 when a check could not be run, else 1 with warnings, else 0."""
+    codes = {3 if result.reason == CANNOT_RUN else result.exit_code for result in results}
+    return 2 if 2 in codes else max(codes, default=0)
+
+
+def not_testable(one: Planned, reason: str, message: str) -> Result:
+    """The place of a check that could not be run."""
+    return Result(one.kind, str(one.target), "not-testable", "", reason, message, 0.0)
+
+
+def _found(one: Planned, result: Result) -> Found:
+    return Found(one.vip, one.server, result)
