@@ -1,1 +1,1 @@
-"""Simulated DICOM servers that fail in every way a check must tell apart, and the command `lbkit demo`."""
+"""The whole CCW site, simulated on one machine and broken in every way a check must tell apart: `lbkit demo`."""

@@ -1,4 +1,4 @@
-"""What a scripted remote can do: each act hears one PDU, says something or ends the connection."""
+"""What a scripted remote can do: each act hears one PDU, says something or ends the connection. Most are about DICOM."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ if TYPE_CHECKING:
 
 EVERY_BYTE = 1 << 32  # more pieces than any message has bytes
 STREAM_BLOCK = 16384
+LONGEST_REQUEST = 65536
 STREAM_BLOCKS = 1024  # of STREAM_BLOCK bytes: 16 MiB, so that a client without a limit fills no machine
 
 
 def hear(kind: int) -> Act:
-    """Read one PDU of this type."""
-    return lambda client: client.hear(kind)
+    """Read one PDU of this type, and keep it; a client that sends another kind of PDU has left the script."""
+
+    def act(client: Client) -> None:
+        header = client.read(pdus.HEADER.size)
+        got, length = pdus.HEADER.unpack(header)
+        if got != kind or length > LONGEST_REQUEST:
+            raise ConnectionError(f"PDU of type {got} and length {length} where type {kind} was due")
+        client.heard[kind] = header + client.read(length)
+
+    return act
 
 
 hear_request = hear(pdus.ASSOCIATE_RQ)

@@ -1,85 +1,151 @@
 """The command `lbkit demo`. It loads what it needs when it runs: every `lbkit` command imports this module."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lbkit.errors import Misuse
+
 if TYPE_CHECKING:
-    from lbkit_demo.server import SimulatedServer
+    from lbkit_demo.site import SimulatedSite
 
 NOT_AS_EXPECTED = 2
 
-Stay = Annotated[bool, typer.Option("--stay", help="Keep healthy and broken servers running until Ctrl-C instead.")]
+Stay = Annotated[bool, typer.Option("--stay", help="Keep the site running until Ctrl-C instead.")]
+Broken = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault", metavar="SERVER=FAULT", help="With --stay: break VIP/SERVER so from the start. Repeatable."
+    ),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="With --stay: keep the site's files there. [default: a temporary one]"),
+]
+Faults = Annotated[bool, typer.Option("--faults", help="List the faults that there are, and end.")]
 Timeout = Annotated[float, typer.Option(min=0.2, max=10.0, help="Seconds that each check may take.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def demo(stay: Stay = False, timeout: Timeout = 1.0, as_json: Json = False) -> None:
-    """Break simulated DICOM servers in a dozen ways, and show what lbkit says of each, and what echoscu says.
+def demo(
+    stay: Stay = False,
+    broken: Broken = None,
+    folder: Folder = None,
+    faults: Faults = False,
+    timeout: Timeout = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Run the whole CCW site on this machine, break one server after the other, and show what lbkit says of each.
 
     Exits with 0 if lbkit said of each fault what it should, else with 2.
 
-    Example: lbkit demo --stay
+    Example: lbkit demo --stay --fault CCW_NOTIFICATION/CCW_App_Server_1=wrong-body
     """
-    from lbkit_demo.story import healthy_cast, standing_cast, started
-
-    if stay:
-        with started(standing_cast()) as servers:
-            _wait(servers, as_json)
-        return
-    with started(healthy_cast()) as servers:
-        as_expected = _tell_json(servers, timeout) if as_json else _tell(servers, timeout)
-    if not as_expected:
+    if (broken or folder) and not stay:
+        raise Misuse("--fault and --folder are for a site that stays. Give --stay too.")
+    if faults:
+        _list(as_json)
+    elif stay:
+        _stay(folder, timeout, _pairs(broken or []), as_json)
+    elif not _tell(timeout, as_json):
         raise typer.Exit(NOT_AS_EXPECTED)
 
 
-def _tell(servers: "list[SimulatedServer]", timeout: float) -> bool:
+def _list(as_json: bool) -> None:
+    import json
+
+    from lbkit_demo.kinds import KINDS
+
+    if as_json:
+        typer.echo(json.dumps({kind: [fault.as_dict() for fault in table] for kind, table in KINDS.items()}, indent=2))
+        return
+    from rich.console import Console
+
+    from lbkit_demo import screen
+
+    screen.tables(Console(highlight=False), KINDS)
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given]
+    for server, _, fault in pairs:
+        if not server or not fault:
+            raise Misuse(f"--fault: write VIP/SERVER=FAULT, not {server!r}. `lbkit demo --faults` lists the faults.")
+    return {server: fault for server, _, fault in pairs}
+
+
+def _stay(folder: Path | None, timeout: float, faults: dict[str, str], as_json: bool) -> None:
+    """Serve until Ctrl-C or SIGTERM, which is how this is meant to end."""
+    import signal
+    import threading
+    from contextlib import nullcontext
+    from tempfile import TemporaryDirectory
+
+    from lbkit_demo.site import SimulatedSite
+
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
+    kept = nullcontext(folder) if folder else TemporaryDirectory(prefix="lbkit-demo-")
+    try:
+        with kept as place, SimulatedSite(Path(place), timeout, faults) as site:
+            _show(site, as_json)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        typer.echo("ended", err=True)
+
+
+def _show(site: "SimulatedSite", as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(site.as_dict(), indent=2))
+        return
+    from rich.console import Console
+
+    from lbkit_demo import screen
+
+    screen.standing(Console(highlight=False), site)
+
+
+def _tell(timeout: float, as_json: bool) -> bool:
+    """The story; whether all of it went as it should."""
+    from tempfile import TemporaryDirectory
+
+    from lbkit_demo.site import SimulatedSite
+
+    with TemporaryDirectory(prefix="lbkit-demo-") as folder, SimulatedSite(Path(folder), timeout) as site:
+        return _tell_json(site) if as_json else _tell_screen(site)
+
+
+def _tell_screen(site: "SimulatedSite") -> bool:
     """Chapter by chapter, as it happens."""
     from rich.console import Console
 
     from lbkit_demo import screen
-    from lbkit_demo.story import chapters, check
+    from lbkit_demo.story import chapters, checked, down
 
     console = Console(highlight=False)
-    results = [check(server, timeout) for server in servers]
-    screen.opening(console, servers, results)
+    found = checked(site)
+    screen.opening(console, site, found)
     told = []
     with console.status("breaking the next one"):
-        for chapter in chapters(servers, timeout):
+        for chapter in chapters(site):
             told.append(chapter)
             screen.chapter(console, len(told), chapter)
     screen.tally(console, told)
     screen.what_next(console)
-    return all(result.status == "up" for result in results) and all(chapter.told for chapter in told)
+    return not down(found) and all(chapter.told for chapter in told)
 
 
-def _tell_json(servers: "list[SimulatedServer]", timeout: float) -> bool:
+def _tell_json(site: "SimulatedSite") -> bool:
     import json
 
     from lbkit_demo.story import chapters
 
-    told = list(chapters(servers, timeout))
+    told = list(chapters(site))
     typer.echo(json.dumps([chapter.as_dict() for chapter in told], indent=2))
     return all(chapter.told for chapter in told)
-
-
-def _wait(servers: "list[SimulatedServer]", as_json: bool) -> None:
-    """Serve until Ctrl-C, which is how this is meant to end."""
-    import json
-    import threading
-
-    from rich.console import Console
-
-    from lbkit_demo import screen
-
-    if as_json:
-        typer.echo(json.dumps([server.as_dict() for server in servers], indent=2))
-    else:
-        screen.standing(Console(highlight=False), servers)
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        typer.echo("ended", err=True)
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -6,14 +6,9 @@ a script (`remote`, `acts`), and ports where nobody answers (`absent`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from lbkit_demo import pdus
-from lbkit_demo.absent import black_hole, refused
 from lbkit_demo.acts import (
     EVERY_BYTE,
     accept,
@@ -34,41 +29,12 @@ from lbkit_demo.acts import (
     reset,
     say,
 )
-from lbkit_demo.remote import Act, Address, scripted
+from lbkit_demo.fault import AT_CONNECT, Fault, Verdict
+from lbkit_demo.fault import plays as _plays
+from lbkit_demo.remote import Act
 from lbkit_demo.scp import scp
 
-Serve = Callable[[int], AbstractContextManager[Address]]
-
-
-class Verdict(NamedTuple):
-    """What `lbkit check c-echo` must say."""
-
-    status: str
-    step: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One way of being broken or odd: what is wrong, in an operator's words, and what a check must say of it."""
-
-    name: str
-    summary: str
-    expected: Verdict
-    server: Serve
-
-    def serve(self, port: int = 0) -> AbstractContextManager[Address]:
-        """Serve it on a port of the loopback (0: a free one); the port is free again at the end of the block."""
-        return self.server(port)
-
-
-def _plays(name: str, summary: str, expected: Verdict, *script: Act) -> Fault:
-    return Fault(name, summary, expected, partial(scripted, script))
-
-
 UP = Verdict("up", "echo", "ok")
-REFUSED = Verdict("down", "connect", "refused")
-LOST = Verdict("down", "connect", "timed-out")
 CLOSED = Verdict("down", "associate", "closed")
 RESET = Verdict("down", "associate", "reset")
 REJECTED = Verdict("down", "associate", "rejected")
@@ -104,11 +70,6 @@ CONFIRM: tuple[Act, ...] = (hear_release, say(pdus.release_rp()))
 # fmt: off
 HEALTHY = (
     Fault("healthy", "nothing: a DICOM server that answers", UP, scp),
-)
-
-CONNECT = (
-    Fault("refused", "the service is stopped: nothing listens on its port", REFUSED, refused),
-    Fault("black-hole", "packets to it are lost: nothing comes back", LOST, black_hole),
 )
 
 ENDED_AT_ASSOCIATE = (
@@ -248,7 +209,7 @@ RELEASE = (
 
 FAULTS: tuple[Fault, ...] = (
     *HEALTHY,
-    *CONNECT,
+    *AT_CONNECT,
     *ENDED_AT_ASSOCIATE,
     *REJECTIONS,
     *CONTEXTS,

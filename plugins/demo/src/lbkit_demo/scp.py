@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 import time
 from contextlib import contextmanager, suppress
-from socketserver import BaseServer
 from typing import TYPE_CHECKING
 
+from lbkit_demo.acceptor import ACCEPTOR
 from lbkit_demo.pdus import EXPLICIT_VR_LE, IMPLICIT_VR_LE, VERIFICATION
-from lbkit_demo.remote import LOOPBACK, Address
+from lbkit_demo.place import ANYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pynetdicom.association import Association
-    from pynetdicom.events import EventHandlerType
+    from pynetdicom.events import Event, EventHandlerType
+
+    from lbkit_demo.place import Address, Place
 
 TITLE = "LB-SCP"
-STOP_POLL = 0.05  # seconds; AE.start_server polls every 0.5, which is as long as it then takes to stop
 ENDS_WITHIN = 0.5  # seconds in which associations notice that their connections have ended
 
 
 @contextmanager
 def scp(
-    port: int = 0,
+    place: Place = ANYWHERE,
     *,
     title: str = TITLE,
     known_callers: tuple[str, ...] = (),
@@ -40,26 +40,33 @@ def scp(
 
     logging.getLogger("pynetdicom").propagate = False
     entity = AE(title)
-    entity.acse_timeout = 5  # seconds; so long does a thread wait for a request, even after its client has gone
+    entity.acse_timeout = 5  # seconds for a client to ask for its association
     entity.require_called_aet = title != TITLE
     entity.require_calling_aet = list(known_callers)
     entity.add_supported_context(abstract_syntax, list(transfer_syntaxes))
-    handlers: list[EventHandlerType] = [(evt.EVT_C_ECHO, lambda _: status)]
-    server = entity.make_server((LOOPBACK, port), evt_handlers=handlers, server_class=ThreadedAssociationServer)
-    thread = threading.Thread(target=server.serve_forever, args=[STOP_POLL], name="scp", daemon=True)
-    thread.start()
+    handlers: list[EventHandlerType] = [(evt.EVT_C_ECHO, lambda _: status), (evt.EVT_CONN_CLOSE, _stop_waiting)]
+    server = entity.make_server(place.address, evt_handlers=handlers, server_class=ThreadedAssociationServer)
+    listener: socket.socket = server.socket  # type: ignore[assignment]  # None only before it is made
+    listener.setblocking(False)  # so that `handle_request` waits for nobody
+    ACCEPTOR.watch(listener, server.handle_request)
     try:
-        yield LOOPBACK, server.server_address[1]
+        yield listener.getsockname()
     finally:
-        BaseServer.shutdown(server)  # the server's own insists on having been started by AE.start_server
+        ACCEPTOR.forget(listener)
         server.server_close()
-        thread.join()
         associations = server.active_associations
         for association in associations:
             _hang_up(association)
         deadline = time.monotonic() + ENDS_WITHIN
         for association in associations:
             association.join(max(0.0, deadline - time.monotonic()))
+
+
+def _stop_waiting(event: Event) -> None:
+    """Wake the thread that waits for the request of a client that has gone: it would do so for all of `acse_timeout`."""
+    dul = event.assoc.dul
+    if dul.state_machine.current_state == "Sta2":  # awaiting A-ASSOCIATE-RQ (PS3.8 section 9.2.2)
+        dul.to_user_queue.put(None)
 
 
 def _hang_up(association: Association) -> None:

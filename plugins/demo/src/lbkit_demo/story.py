@@ -1,111 +1,118 @@
-"""The story that `lbkit demo` tells: servers that are up, broken one at a time, checked, and mended."""
+"""The story that `lbkit demo` tells: a site that is up, broken one server at a time, checked, and mended."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+import asyncio
 from dataclasses import dataclass
-from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from lbkit_demo import echoscu
-from lbkit_demo.server import SimulatedServer
+from lbkit_demo.fault import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
-    from lbkit import Result
-    from lbkit_demo.faults import Fault
+    from lbkit import Found, Result
+    from lbkit_demo.fault import Fault
+    from lbkit_demo.site import SimulatedSite
 
-LABELS = (
-    "CCW_DICOMSERVICE_VS / DICOM Server 1",
-    "CCW_DICOMSERVICE_VS / DICOM Server 2",
-    "CCW_DICOMSERVER_VS / DICOM Server 1",
-    "CCW_DICOMSERVER_VS / DICOM Server 2",
-)
-
+# The second server of a VIP each time, so that the VIP stays up: its relay goes to the first one that takes connections.
 PLOT = (
-    "refused",
-    "silent-at-associate",
-    "dripping",
-    "http",
-    "rejected-limit",
-    "rejected-called-title",
-    "silent-at-echo",
-    "closed-at-echo",
-    "reset-at-echo",
-    "echo-aborted-by-provider",
-    "status-0122",
-    "closed-at-release",
+    ("CCW_NOTIFICATION/CCW_App_Server_2", "wrong-body"),
+    ("CCW_NOTIFICATION/CCW_App_Server_2", "unavailable"),
+    ("CCW_NOTIFICATION/CCW_App_Server_2", "silent-after-request"),
+    ("CCW_NOTIFICATION/CCW_App_Server_2", "client-refused"),
+    ("CCW_WEB_443/CCW_App_Server_2", "expired-certificate"),
+    ("CCW_WEB_8443/CCW_App_Server_2", "misnamed-certificate"),
+    ("CCW_WEB_44301/CCW_App_Server_2", "plain-http"),
+    ("CCW_WEB_8070-49200-49201/CCW_App_Server_2", "refused"),
+    ("CCG_IB_2101/CCW_INT_5001_2", "refused"),
+    ("EMR_INBOUND/CLOVERLEAF_OB_2", "black-hole"),
+    ("CCW_DICOMSERVICE_VS/DICOM_Server_2", "rejected-called-title"),
+    ("CCW_DICOMSERVER_VS/DICOM_Server_2", "dripping"),
+    ("CCW_DICOM_1115/DICOM_Server_2", "closed-at-echo"),
+    ("CCW_DICOM_1299/DICOM_Server_2", "reset-at-echo"),
+    ("CCW_DICOMSERVICE_VS/DICOM_Server_2", "status-0122"),
+    ("CCW_DICOMSERVER_VS/DICOM_Server_2", "closed-at-release"),
 )
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """One fault on one server: what each tool said of it, and what lbkit said once it was mended."""
+    """One fault on one server: what a check of the whole site found, and what it found once the server was mended.
 
-    server: SimulatedServer
+    `names`: those of the server, VIP/SERVER. `found`: its own results. `others`: what is down besides it, which is nothing.
+    """
+
+    names: list[str]
     fault: Fault
-    result: Result
+    found: list[Found]
+    others: list[Found]
     echoscu: echoscu.Said | None
-    mended: Result
+    mended: list[Found]
 
     @property
     def told(self) -> bool:
-        """Whether lbkit said what was wrong, and saw it mended."""
-        return is_expected(self.fault, self.result) and self.mended.status == "up"
+        """Whether lbkit said what was wrong, and of nothing else, and saw it mended."""
+        right = all(verdict(one.result) == self.fault.expected for one in self.found)
+        return right and bool(self.found) and not self.others and not down(self.mended)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
+            "servers": self.names,
             "fault": self.fault.name,
             "summary": self.fault.summary,
             "expected": self.fault.expected._asdict(),
-            "result": self.result.as_dict(),
+            "found": [one.as_dict() for one in self.found],
+            "others": [one.as_dict() for one in self.others],
             "echoscu": self.echoscu._asdict() if self.echoscu else None,
-            "mended": self.mended.as_dict(),
+            "mended": not down(self.mended),
+            "told": self.told,
         }
 
 
-def is_expected(fault: Fault, result: Result) -> bool:
-    """Whether a check said of a fault what the table of faults says."""
-    return (result.status, result.step, result.reason) == fault.expected
+def verdict(result: Result) -> Verdict:
+    """The part of a result that a table of faults foretells."""
+    return Verdict(result.status, result.step, result.reason)
 
 
-def check(server: SimulatedServer, timeout: float) -> Result:
-    """What lbkit says of a server."""
+def name(found: Found) -> str:
+    """VIP/SERVER, or the VIP's label."""
+    return f"{found.vip}/{found.server}" if found.server else found.vip
+
+
+def down(found: list[Found]) -> list[Found]:
+    """Those that are down; not testable is not down."""
+    return [one for one in found if one.result.status == "down"]
+
+
+def checked(site: SimulatedSite) -> list[Found]:
+    """What `lbkit check site` finds."""
     import lbkit
 
-    return lbkit.check("c-echo", server.target, timeout=timeout)
+    async def collect() -> list[Found]:
+        return [found async for found in lbkit.check_site(site.site)]
+
+    return asyncio.run(collect())
 
 
-@contextmanager
-def started(cast: Iterable[tuple[str, str]]) -> Iterator[list[SimulatedServer]]:
-    """Run servers, given as label and fault, while the block runs."""
-    with ExitStack() as running:
-        servers = []
-        for label, fault in cast:
-            server = SimulatedServer(label, fault)
-            running.callback(server.stop)
-            servers.append(server)
-        yield servers
-
-
-def chapters(servers: Sequence[SimulatedServer], timeout: float) -> Iterator[Chapter]:
-    """Break and mend one server after the other, a fault each."""
+def chapters(site: SimulatedSite) -> Iterator[Chapter]:
+    """Break and mend one server after the other."""
     program = echoscu.installed()
-    for name, server in zip(PLOT, cycle(servers), strict=False):
-        server.become(name)
-        fault, result = server.fault, check(server, timeout)
-        said = echoscu.ask(program, server.address) if program else None
-        server.become("healthy")
-        yield Chapter(server, fault, result, said, check(server, timeout))
-
-
-def healthy_cast() -> list[tuple[str, str]]:
-    """The servers of the story."""
-    return [(label, "healthy") for label in LABELS]
-
-
-def standing_cast() -> list[tuple[str, str]]:
-    """The servers that stay: healthy ones, and one for each fault of the story."""
-    return [(name, name) for name in ("healthy", "healthy", *PLOT)]
+    for broken, fault in PLOT:
+        server = site.servers[broken]
+        names = site.names_of(server)
+        server.become(fault)
+        found = checked(site)
+        said = echoscu.ask(program, server.addresses[0]) if program and server.kind == "dicom" else None
+        broken_as = server.fault
+        server.mend()
+        yield Chapter(
+            names,
+            broken_as,
+            [one for one in found if name(one) in names],
+            [one for one in down(found) if name(one) not in names],
+            said,
+            checked(site),
+        )

@@ -1,0 +1,46 @@
+"""Ports of this machine for those of the guide: the same where that can be, so that the site is recognised."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from lbkit.errors import CannotRun
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+LOWEST = 1024  # below, only root may listen
+ABOVE = 10000
+ATTEMPTS = 20  # at a port that is free at all addresses that want it
+
+
+def ports_for(wanted: Mapping[int, Collection[str]]) -> dict[int, int]:
+    """For each port of the guide, one that is free at all of its addresses. Raises CannotRun.
+
+    That is the port itself, 10000 more where only root has it, and any other where that is taken. One number stays one
+    number, since layer 4 can't translate ports.
+    """
+    with ExitStack() as held:  # until all are found, so that none is found twice
+        return {port: _free(port, addresses, held) for port, addresses in sorted(wanted.items())}
+
+
+def _free(port: int, addresses: Collection[str], held: ExitStack) -> int:
+    failure: OSError | None = None
+    for candidate in (port if port >= LOWEST else port + ABOVE, *[0] * ATTEMPTS):
+        with ExitStack() as sockets:
+            found = candidate
+            try:
+                for address in addresses:
+                    bound = sockets.enter_context(socket.create_server((address, found)))
+                    found = bound.getsockname()[1]
+            except OSError as e:
+                failure = e
+                continue
+            held.push(sockets.pop_all())
+            return found
+    raise CannotRun(
+        f"no port for {port} is free at {', '.join(addresses)}: {failure and failure.strerror}. The demo needs Linux, where "
+        "all of 127.0.0.0/8 is this machine; end other demos."
+    )

@@ -1,0 +1,72 @@
+"""The simulated site's file: the profile `ccw.toml` with other addresses and ports, and checks that don't wait long."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from lbkit.durations import written
+from lbkit.errors import Misuse
+from lbkit_demo.ports import ports_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NAME = "site.toml"
+CA_FILE = "tls/ca-cert.pem"  # as the profile names them
+CERT_FILE = "tls/client-cert.pem"
+
+FIRST_LINE = "# Written by `lbkit demo`: the CCW site, simulated on this machine."
+_HEADER = """\
+{first_line}
+#
+# It is the profile of `lbkit init ccw` with addresses 127.0.x.y for 192.32.x.y, ports of 10000 more where only root has them
+# (443 is 10443), and checks that end within {timeout}. The next demo that is given this folder writes it anew.
+#
+"""
+
+_ADDRESS = re.compile(r'^(address = ")192\.32\.', re.M)
+_PORTS = re.compile(r"^ports? = .*", re.M)
+_CHECK = re.compile(r"^(check = \{.*?) \}", re.M)
+
+
+def render(timeout: float) -> str:
+    """The site file, with ports that are free now; `timeout`: seconds for each check. Raises CannotRun."""
+    profile = (files("lbkit") / "profiles" / "ccw.toml").read_text()
+    text = _ADDRESS.sub(r"\g<1>127.0.", profile)
+    ports = ports_for(_wanted(text))
+    text = _PORTS.sub(lambda line: _renumbered(line[0], ports.__getitem__), text)
+    text = _CHECK.sub(rf'\1, timeout = "{written(timeout)}" }}', text)
+    return _HEADER.format(first_line=FIRST_LINE, timeout=written(timeout)) + text
+
+
+def refuse_others(folder: Path) -> None:
+    """Raises Misuse where the files of the demo would replace somebody's own."""
+    site = folder / NAME
+    if site.exists():
+        with site.open("rb") as file:
+            if file.read(len(FIRST_LINE)) == FIRST_LINE.encode():
+                return
+    for name in (NAME, CA_FILE, CERT_FILE):
+        if (folder / name).exists():
+            raise Misuse(f"{folder / name} is there already, and no demo has written it. Give another --folder.")
+
+
+def _wanted(text: str) -> dict[int, set[str]]:
+    """Which addresses want which port."""
+    wanted: dict[int, set[str]] = {}
+    for vip in tomllib.loads(text)["vips"]:
+        for port in vip["ports"]:
+            wanted.setdefault(port, set()).add(vip["address"])
+        for server in vip["servers"]:
+            for port in (server["port"],) if "port" in server else vip["ports"]:
+                wanted.setdefault(port, set()).add(server["address"])
+    return wanted
+
+
+def _renumbered(line: str, number: Callable[[int], int]) -> str:
+    setting, mark, comment = line.partition("#")
+    return re.sub(r"\d+", lambda found: str(number(int(found[0]))), setting) + mark + comment

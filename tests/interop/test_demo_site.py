@@ -1,0 +1,258 @@
+"""The simulated CCW site: all of it is up, each fault is found by name, and nothing is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+import lbkit
+from lbkit.checks.many import Checker
+from lbkit.checks.plan import Planned, plan
+from lbkit.checks.registry import Registry
+from lbkit.checks.result import Result
+from lbkit.errors import Misuse
+from lbkit_demo.fault import Fault
+from lbkit_demo.hl7 import frame
+from lbkit_demo.kinds import KINDS
+from lbkit_demo.site import SimulatedSite
+from lbkit_demo.story import PLOT, checked, down, name, verdict
+
+TIMEOUT = 0.6
+SUBJECTS = {  # of each kind, a server that is broken
+    "https": "CCW_NOTIFICATION/CCW_App_Server_1",
+    "tls": "CCW_WEB_443/CCW_App_Server_1",
+    "tcp": "CCW_WEB_8070-49200-49201/CCW_App_Server_1",
+    "hl7": "EMR_INBOUND/CLOVERLEAF_OB",
+}
+ROWS = [(kind, fault) for kind in SUBJECTS for fault in KINDS[kind]]
+LAYER_4 = {"CCW_DICOMSERVICE_VS", "CCW_DICOMSERVER_VS", "CCW_DICOM_1115", "CCW_DICOM_1299"}
+
+Driver: TypeAlias = Callable[[Planned], Result]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedSite]:
+    with SimulatedSite(tmp_path_factory.mktemp("site"), TIMEOUT) as site:
+        yield site
+
+
+def blocking(planned: Planned) -> Result:
+    assert planned.check is not None
+    return planned.check.run(planned.target)
+
+
+def in_asyncio(planned: Planned) -> Result:
+    async def run() -> Result:
+        assert planned.check is not None
+        async with Checker() as checker:
+            return await checker.start(planned.check, planned.target)
+
+    return asyncio.run(run())
+
+
+def planned_for(site: SimulatedSite, subject: str) -> list[Planned]:
+    """The checks of one real server."""
+    vip, _, server = subject.partition("/")
+    return [one for one in plan(site.site, Registry().kind, [vip], virtual=False) if one.server == server]
+
+
+@pytest.fixture
+def broken(site: SimulatedSite) -> Iterator[Callable[[str, str], None]]:
+    """`broken(server, fault)`; the end of the test mends it."""
+    subjects = []
+
+    def break_it(subject: str, fault: str) -> None:
+        subjects.append(subject)
+        site.servers[subject].become(fault)
+
+    yield break_it
+    for subject in subjects:
+        site.servers[subject].mend()
+
+
+def test_every_real_server_is_up_and_every_vip_that_can_be_tested_here(site: SimulatedSite) -> None:
+    found = checked(site)
+    assert [one.result.line() for one in down(found)] == []
+    assert {one.vip for one in found if one.result.status == "not-testable"} == LAYER_4
+    assert {name(one) for one in found if one.server} == site.servers.keys()
+    assert {one.vip for one in found if not one.server} == {vip.label for vip in site.site.vips}
+
+
+def test_two_real_servers_a_vip_of_which_vips_10_and_14_and_11_and_15_share_theirs(site: SimulatedSite) -> None:
+    assert len(site.servers) == 30
+    assert len(set(site.servers.values())) == 26
+    for first, second in (("CCG_IB_2101", "PORT_CCG_IB_2103"), ("CCG_IB_2102", "PORT_CCG_IB_2104")):
+        of = [[one for label, one in site.servers.items() if label.startswith(f"{vip}/")] for vip in (first, second)]
+        assert of[0] == of[1]
+
+
+@pytest.mark.parametrize("driver", [blocking, in_asyncio])
+@pytest.mark.parametrize(("kind", "fault"), ROWS, ids=[f"{kind}-{fault.name}" for kind, fault in ROWS])
+def test_each_fault_is_told_by_its_step_and_reason(
+    site: SimulatedSite, broken: Callable[[str, str], None], kind: str, fault: Fault, driver: Driver
+) -> None:
+    broken(SUBJECTS[kind], fault.name)
+    result = driver(planned_for(site, SUBJECTS[kind])[0])
+    assert verdict(result) == fault.expected, result.line()
+
+
+def test_side_by_side_each_broken_server_is_found_by_its_names_and_no_other(
+    site: SimulatedSite, broken: Callable[[str, str], None]
+) -> None:
+    expected = {}
+    for subject, fault in dict(PLOT).items():
+        broken(subject, fault)
+        for label in site.names_of(site.servers[subject]):
+            expected[label] = site.servers[subject].fault.expected
+    assert len(expected) > 10
+    found = checked(site)
+    assert {name(one) for one in down(found)} == {label for label, said in expected.items() if said.status == "down"}
+    for one in found:
+        if name(one) in expected:
+            assert verdict(one.result) == expected[name(one)], one.result.line()
+
+
+def test_a_vip_is_served_by_the_first_server_that_takes_connections(
+    site: SimulatedSite, broken: Callable[[str, str], None]
+) -> None:
+    def of_vip() -> Result:
+        (found,) = [one for one in checked(site) if (one.vip, one.server) == ("CCW_NOTIFICATION", None)]
+        return found.result
+
+    broken("CCW_NOTIFICATION/CCW_App_Server_1", "reset-after-request")
+    assert verdict(of_vip()) == ("down", "request", "reset")
+    broken("CCW_NOTIFICATION/CCW_App_Server_1", "refused")
+    assert of_vip().status == "up"
+    broken("CCW_NOTIFICATION/CCW_App_Server_2", "refused")
+    assert of_vip().status == "down"
+
+
+def test_a_server_that_breaks_and_is_mended_keeps_its_addresses_and_ports(site: SimulatedSite) -> None:
+    for subject in (*SUBJECTS.values(), "CCW_DICOM_1115/DICOM_Server_1"):
+        server = site.servers[subject]
+        before = server.addresses
+        server.become("refused")
+        assert server.is_broken
+        server.mend()
+        assert server.addresses == before
+        assert not server.is_broken
+        assert all(blocking(planned).status == "up" for planned in planned_for(site, subject))
+
+
+def test_a_fault_that_is_unknown_is_refused_and_changes_nothing(site: SimulatedSite) -> None:
+    server = site.servers[SUBJECTS["tls"]]
+    with pytest.raises(Misuse, match=r"no server of kind tls has a fault 'wrong-body'; there are: healthy, refused"):
+        server.become("wrong-body")
+    assert blocking(planned_for(site, SUBJECTS["tls"])[0]).status == "up"
+
+
+@pytest.mark.parametrize("at", ["server", "vip"])
+def test_hl7_listeners_acknowledge_a_message(site: SimulatedSite, at: str) -> None:
+    vip = next(vip for vip in site.site.vips if vip.label == "EMR_INBOUND")
+    address = (vip.address, vip.ports[0]) if at == "vip" else site.servers[SUBJECTS["hl7"]].addresses[0]
+    with socket.create_connection(address, timeout=5) as client:
+        client.sendall(frame(b"MSH|^~\\&|EMR|W|CCW|C|20240131||ADT^A01|ID77|P|2.5\rPID|1\r"))
+        received = b""
+        while not received.endswith(b"\x1c\r"):
+            received += client.recv(4096)
+    assert re.search(rb"\rMSA\|AA\|ID77\r", received)
+
+
+def test_the_health_api_has_one_page_and_answers_404_to_all_else(site: SimulatedSite) -> None:
+    context = ssl.create_default_context(cafile=str(site.file.parent / "tls/ca-cert.pem"))
+    context.load_cert_chain(site.file.parent / "tls/client-cert.pem")
+    address = site.servers[SUBJECTS["https"]].addresses[0]
+    answers = []
+    with (
+        socket.create_connection(address, timeout=5) as connection,
+        context.wrap_socket(connection, server_hostname="ccw1.hospital.example") as client,
+    ):
+        for path in ("/api/health/", "/api/health", "/", "/api/health/"):
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: ccw1.hospital.example\r\n\r\n".encode())
+            answers.append(client.recv(4096))
+    assert [answer.split(b" ")[1] for answer in answers] == [b"200", b"404", b"404", b"200"]
+    assert answers[0].endswith(b"\r\n\r\nallServicesOperative")
+
+
+def test_a_client_without_a_certificate_is_refused(site: SimulatedSite) -> None:
+    context = ssl.create_default_context(cafile=str(site.file.parent / "tls/ca-cert.pem"))
+    address = site.servers[SUBJECTS["tls"]].addresses[0]
+    with (
+        socket.create_connection(address, timeout=5) as connection,
+        context.wrap_socket(connection, server_hostname="ccw1.hospital.example") as client,
+        pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"),
+    ):
+        client.recv(1)
+
+
+def test_only_its_owner_may_read_the_clients_key(site: SimulatedSite) -> None:
+    assert stat.S_IMODE((site.file.parent / "tls/client-cert.pem").stat().st_mode) == 0o600
+
+
+def test_nothing_is_left_of_a_site_that_ends_with_clients_on_it(tmp_path: Path) -> None:
+    threads = set(threading.enumerate())
+    with SimulatedSite(tmp_path, TIMEOUT, {"CCW_NOTIFICATION/CCW_App_Server_1": "dripping"}) as site:
+        addresses = {address for server in site.servers.values() for address in server.addresses}
+        addresses |= {(vip.address, port) for vip in site.site.vips for port in vip.ports}
+        assert len(addresses) == 30 + 17
+        clients = [socket.create_connection(address, timeout=5) for address in addresses]
+    for client in clients:
+        client.close()
+    assert set(threading.enumerate()) == threads
+    for address in addresses:
+        socket.create_server(address).close()
+
+
+def test_a_dicom_server_keeps_no_thread_for_a_client_that_left_without_a_word(site: SimulatedSite) -> None:
+    before = set(threading.enumerate())
+    socket.create_connection(site.servers["CCW_DICOM_1115/DICOM_Server_1"].addresses[0], timeout=5).close()
+    # connections are taken in turn: once another was served, the first one has its thread
+    assert blocking(planned_for(site, "CCW_DICOM_1115/DICOM_Server_1")[0]).status == "up"
+    for thread in set(threading.enumerate()) - before:
+        thread.join(3)
+        assert not thread.is_alive()
+
+
+def test_servers_can_be_broken_from_the_start_by_any_of_their_names(tmp_path: Path) -> None:
+    faults = {"PORT_CCG_IB_2103/Port_CCW_5001": "refused", "CCW_DICOM_1299/DICOM_Server_2": "silent-at-echo"}
+    with SimulatedSite(tmp_path, TIMEOUT, faults) as site:
+        found = {name(one): one.result.reason for one in down(checked(site)) if one.server}
+    assert found == {
+        "CCG_IB_2101/CCW_INT_5001": "refused",
+        "PORT_CCG_IB_2103/Port_CCW_5001": "refused",
+        "CCW_DICOM_1299/DICOM_Server_2": "timed-out",
+    }
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ({"CCW_NOTIFICATION/CCW_App_Server": "refused"}, "Did you mean CCW_NOTIFICATION/CCW_App_Server_"),
+        ({"nobody": "refused"}, "There are: CCW_WEB_443/CCW_App_Server_1, "),
+        ({"EMR_INBOUND/CLOVERLEAF_OB": "wrong-body"}, "no server of kind hl7 has a fault 'wrong-body'"),
+    ],
+)
+def test_what_can_not_be_broken_is_refused_by_name(tmp_path: Path, faults: dict[str, str], said: str) -> None:
+    with pytest.raises(Misuse, match=said), SimulatedSite(tmp_path, TIMEOUT, faults):
+        pass
+
+
+def test_two_sites_can_stand_side_by_side(site: SimulatedSite, tmp_path: Path) -> None:
+    with SimulatedSite(tmp_path, TIMEOUT) as second:
+        assert not set(second.servers["CCG_IB_2101/CCW_INT_5001"].addresses) & {
+            address for server in site.servers.values() for address in server.addresses
+        }
+        assert down(checked(second)) == []
+
+
+def test_the_site_file_loads_by_its_path(site: SimulatedSite) -> None:
+    assert lbkit.load_site(site.file) == site.site

@@ -1,0 +1,92 @@
+"""The site file that the demo writes: the profile, with addresses and ports of this machine."""
+
+import socket
+import tomllib
+from contextlib import ExitStack
+from importlib.resources import files
+
+import pytest
+
+import lbkit
+from lbkit.errors import CannotRun, Misuse
+from lbkit_demo.ports import ports_for
+from lbkit_demo.sitefile import CA_FILE, CERT_FILE, FIRST_LINE, NAME, refuse_others, render
+
+PROFILE = (files("lbkit") / "profiles" / "ccw.toml").read_text()
+HOST = "127.0.99.1"  # of this file alone
+OTHER = "127.0.99.2"
+
+
+@pytest.fixture(scope="module")
+def text():
+    return render(1.5)
+
+
+def test_it_loads_without_errors(text, tmp_path):
+    (tmp_path / NAME).write_text(text)
+    assert len(lbkit.load_site(tmp_path / NAME).vips) == 15
+
+
+def test_it_is_the_profile_but_for_addresses_ports_and_timeouts(text):
+    written = text[text.index(PROFILE[:40]) :].splitlines()
+    changed = [(before, after) for before, after in zip(PROFILE.splitlines(), written, strict=True) if before != after]
+    assert {before.split(" ")[0] for before, _ in changed} <= {"address", "port", "ports", "check"}
+    assert len([before for before, _ in changed if before.startswith("check")]) == 15
+    assert all(before.partition("#")[2] == after.partition("#")[2] for before, after in changed)
+
+
+def test_all_its_addresses_are_this_machines_and_like_the_guides(text):
+    site, guide = tomllib.loads(text), tomllib.loads(PROFILE)
+    for vip, of_guide in zip(site["vips"], guide["vips"], strict=True):
+        for one, like in zip([vip, *vip["servers"]], [of_guide, *of_guide["servers"]], strict=True):
+            assert one["address"] == like["address"].replace("192.32.", "127.0.")
+
+
+def test_every_check_has_the_timeout_that_was_asked_for(text):
+    assert {vip["check"]["timeout"] for vip in tomllib.loads(text)["vips"]} == {"1500ms"}
+
+
+def test_it_says_who_wrote_it_in_its_first_line(text):
+    assert text.splitlines()[0] == FIRST_LINE
+
+
+def test_a_port_of_the_guide_stays_where_it_is_free():
+    assert ports_for({21042: [HOST, OTHER]}) == {21042: 21042}
+
+
+def test_a_port_that_only_root_may_have_becomes_one_10000_higher():
+    assert ports_for({443: [HOST], 104: [OTHER]}) == {443: 10443, 104: 10104}
+
+
+def test_a_port_that_is_taken_at_one_address_becomes_another_at_all():
+    with socket.create_server((OTHER, 21042)):
+        found = ports_for({21042: [HOST, OTHER]})[21042]
+        assert found not in (0, 21042)
+        with ExitStack() as sockets:
+            for address in (HOST, OTHER):
+                sockets.enter_context(socket.create_server((address, found)))
+
+
+def test_two_ports_never_become_one():
+    ports = ports_for({443: [HOST], 10443: [HOST]})
+    assert len(set(ports.values())) == 2
+
+
+def test_addresses_of_other_machines_are_said_to_be_missing_here():
+    with pytest.raises(CannotRun, match=r"no port for 8443 is free at 192\.0\.2\.1"):
+        ports_for({8443: ["192.0.2.1"]})
+
+
+@pytest.mark.parametrize("name", [NAME, CA_FILE, CERT_FILE])
+def test_a_folder_with_somebodys_own_files_is_refused(tmp_path, name):
+    (tmp_path / "tls").mkdir()
+    (tmp_path / name).write_text("name = 'CCW'\n")
+    with pytest.raises(Misuse, match="no demo has written it"):
+        refuse_others(tmp_path)
+
+
+def test_a_folder_of_an_earlier_demo_is_taken_again(tmp_path, text):
+    (tmp_path / "tls").mkdir()
+    for name, content in ((NAME, text), (CA_FILE, ""), (CERT_FILE, "")):
+        (tmp_path / name).write_text(content)
+    refuse_others(tmp_path)
