@@ -8,7 +8,7 @@ MEMBERS := pyproject.toml cli/pyproject.toml $(wildcard plugins/*/pyproject.toml
 
 .PHONY: demo test lint format bench fuzz docs version clean
 
-demo: $(VENV)/ready  ## simulated DICOM servers, broken one at a time
+demo: $(VENV)/ready  ## the whole CCW site, simulated, and its servers broken one at a time
 	@$(RUN)lbkit demo
 
 test: $(VENV)/ready  ## all tests; says which are skipped, and for want of what
@@ -29,9 +29,10 @@ bench: $(VENV)/ready  ## every benchmark, and docs/performance.md anew
 	@sh tools/system-packages
 	$(RUN)python -m benchmarks --write docs/performance.md
 
-fuzz: $(VENV)/ready  ## SECONDS=600 on the reader of DICOM PDUs
+fuzz: $(VENV)/ready  ## SECONDS=600 on the reader of DICOM PDUs, and as long on that of HTTP answers
 	$(RUN)pip install --quiet 'atheris>=2.3'
-	$(RUN)python fuzz/pdu_reader.py -artifact_prefix=fuzz/corpus/ -max_total_time=$(SECONDS)
+	for target in pdu_reader http_answer; do \
+	    $(RUN)python fuzz/$$target.py -artifact_prefix=fuzz/corpus/$$target- -max_total_time=$(SECONDS) || exit 1; done
 
 docs: $(VENV)/ready  ## docs/checks.md, from what the checks declare
 	$(RUN)python tools/reference.py

@@ -31,7 +31,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[Fault, str]]:
 def test_each_fault_is_told_by_its_step_and_reason_in_time(served: tuple[Fault, str], door: Door) -> None:
     fault, target = served
     start = time.monotonic()
-    said = door(target, timeout=TIMEOUT)
+    said = door("c-echo", target, timeout=TIMEOUT)
     took = time.monotonic() - start
     assert said.verdict == fault.expected, said.message
     assert said.duration < TIMEOUT + LATE

@@ -47,7 +47,7 @@ def _pump(source: socket.socket, sink: socket.socket, size: int, seen: list[byte
 def test_a_server_behind_a_network_of_tiny_segments_is_up(
     storescp: Remote, listener: Listen, size: int, door: Door
 ) -> None:
-    said = door(listener(relay(storescp.port, size, [])).target)
+    said = door("c-echo", listener(relay(storescp.port, size, [])).target)
     assert said.verdict == ("up", "echo", "ok"), said.message
     assert "notes" not in said.details
 
@@ -56,7 +56,7 @@ def test_a_server_behind_a_network_of_tiny_segments_is_up(
 def recorded(storescp: Remote, listener: Listen) -> list[bytes]:
     """A-ASSOCIATE-AC, C-ECHO-RSP and A-RELEASE-RP, as storescp sends them."""
     seen: list[bytes] = []
-    assert blocking(listener(relay(storescp.port, 65536, seen)).target).status == "up"
+    assert blocking("c-echo", listener(relay(storescp.port, 65536, seen)).target).status == "up"
     pdus = list(_pdus(b"".join(seen)))
     assert [pdu[0] for pdu in pdus] == [0x02, 0x04, 0x06]
     return pdus
@@ -88,6 +88,6 @@ def test_each_answer_may_be_cut_in_two_anywhere(recorded: list[bytes], listener:
 
     remote = listener(script)
     for pieces in cuts:
-        said = door(remote.target)
+        said = door("c-echo", remote.target)
         assert said.verdict == ("up", "echo", "ok"), (said.message, pieces)
         assert "notes" not in said.details
