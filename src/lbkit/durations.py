@@ -26,7 +26,9 @@ def seconds(text: str) -> float:
 
 def written(duration: float) -> str:
     """Seconds as `seconds` reads them, in the largest unit that fits: `12h`, `90s`, `250ms`."""
+    milliseconds = round(duration * 1000)
     for unit, size in UNITS.items():
-        if duration >= size and round(duration / size, 6).is_integer():
-            return f"{round(duration / size)}{unit}"
-    return f"{round(duration * 1000)}ms"
+        number, rest = divmod(milliseconds, round(size * 1000))
+        if number and not rest:
+            return f"{number}{unit}"
+    return "0ms"

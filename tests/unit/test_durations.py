@@ -81,6 +81,8 @@ def test_any_text_is_a_duration_of_up_to_a_year_or_a_value_error(text):
         (0.25, "250ms"),
         (1.5, "1500ms"),
         (0.0, "0ms"),
+        (0.0004, "0ms"),
+        (1976399.999, "1976399999ms"),
     ],
 )
 def test_the_largest_unit_that_fits_is_written(duration, text):

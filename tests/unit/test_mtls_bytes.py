@@ -14,8 +14,9 @@ from lbkit.checks.reasons import REASONS
 from lbkit.errors import Misuse
 from lbkit.testing import ThrowawayCA
 from lbkit_mtls.certificates import told
-from lbkit_mtls.handshake import Prepared, handshake
+from lbkit_mtls.handshake import handshake
 from lbkit_mtls.plugin import lbkit_checks
+from lbkit_mtls.prepared import Prepared
 
 (MTLS,) = lbkit_checks()
 
@@ -78,6 +79,19 @@ def test_the_clock_is_the_one_that_is_passed_in(ca, strict):
     ]
     first, second = ([one["days_left"] for one in outcome.details["certificates"]] for outcome in outcomes)
     assert [a - b for a, b in zip(first, second, strict=True)] == [365, 365, 365]
+
+
+def test_a_certificate_of_ours_that_python_cannot_decode_is_shown_and_told_as_unknown(ca, strict, monkeypatch):
+    """Stood for by the failure itself: OpenSSL takes what Python's decoder does not, such as odd bytes in a name."""
+
+    def fail(path):
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr("_ssl._test_decode_cert", fail)
+    outcome = drive(handshake(terms(ca, ca.client), "127.0.0.1", NOW.timestamp()), Remote(strict, answer=b""))
+    assert outcome.up
+    ours = outcome.details["certificates"][-1]
+    assert (ours["whose"], ours["subject"], ours["days_left"]) == ("client", "unknown", None)
 
 
 def test_a_remote_that_it_does_not_trust_is_told_so_in_tls(ca, tmp_path):

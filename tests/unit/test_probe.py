@@ -280,7 +280,14 @@ OURS = {
 }
 OF_C_ECHO = {"lbkit_dicom_echo", "lbkit_dicom_echo.echo", "lbkit_dicom_echo.pdu", "lbkit_probe.c_echo"}
 OF_TLS = {"lbkit.checks.context", "lbkit.tls", "lbkit.tls.files", "lbkit.tls.watched"}
-OF_MTLS = {"lbkit_mtls", "lbkit_mtls.certificates", "lbkit_mtls.handshake", "lbkit_mtls.verdict", "lbkit_probe.mtls"}
+OF_MTLS = {
+    "lbkit_mtls",
+    "lbkit_mtls.certificates",
+    "lbkit_mtls.handshake",
+    "lbkit_mtls.prepared",
+    "lbkit_mtls.verdict",
+    "lbkit_probe.mtls",
+}
 
 
 @pytest.fixture

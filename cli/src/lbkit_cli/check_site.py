@@ -117,26 +117,16 @@ def _show(
             typer.echo(f"{one.vip} {one.server or 'VIP'} {one.result.line()}")
 
 
-def counts(found: Sequence[Found]) -> dict[str, int]:
-    """How many are up, down, not testable, and up with warnings."""
-    statuses = [one.result.status for one in found]
-    warned = sum(one.result.exit_code == 1 for one in found)
-    return {
-        "up": statuses.count("up"),
-        "down": statuses.count("down"),
-        "not_testable": statuses.count("not-testable"),
-        "warnings": warned,
-    }
-
-
 def _document(name: str, found: Sequence[Found], seconds: float) -> dict[str, Any]:
+    from lbkit.checks.survey import counts
+
     checks = [one.as_dict() for one in found]
     return {"site": name, "summary": counts(found), "duration_s": round(seconds, 6), "checks": checks}
 
 
 def _nagios(name: str, found: Sequence[Found], seconds: float) -> str:
     """The plugin's status line, then a line for each that is not simply up (Nagios plugin guidelines, 2.1 and 2.6)."""
-    from lbkit.checks.survey import exit_code
+    from lbkit.checks.survey import counts, exit_code
 
     many = counts(found)
     word = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[exit_code(one.result for one in found)]

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lbkit.checks.plan import CANNOT_RUN
 from lbkit.checks.result import milliseconds, printable
-from lbkit_cli.check_site import counts
+from lbkit.checks.survey import counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

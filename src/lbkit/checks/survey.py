@@ -51,6 +51,18 @@ def exit_code(results: Iterable[Result]) -> int:
     return 2 if 2 in codes else max(codes, default=0)
 
 
+def counts(found: Sequence[Found]) -> dict[str, int]:
+    """How many are up, down, not testable, and up with warnings."""
+    statuses = [one.result.status for one in found]
+    warned = sum(one.result.exit_code == 1 for one in found)
+    return {
+        "up": statuses.count("up"),
+        "down": statuses.count("down"),
+        "not_testable": statuses.count("not-testable"),
+        "warnings": warned,
+    }
+
+
 def not_testable(one: Planned, reason: str, message: str) -> Result:
     """The place of a check that could not be run."""
     return Result(one.kind, str(one.target), "not-testable", "", reason, message, 0.0)

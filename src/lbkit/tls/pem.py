@@ -47,7 +47,8 @@ def _no_pem(data: bytes, path: str) -> str:
             f"{path} is a PFX (PKCS #12), and PEM is needed. Convert it: openssl pkcs12 -in {path} -nodes -out NEW.pem."
         )
     if data[:1] == b"\x30":  # an ASN.1 SEQUENCE, as certificates, keys and lists are
-        return f"{path} is DER, and PEM is needed. Convert it: openssl x509 -inform DER -in {path} -out NEW.pem."
+        convert = f"openssl x509 -inform DER -in {path} -out NEW.pem (a list: openssl crl, a key: openssl pkey)"
+        return f"{path} is DER, and PEM is needed. Convert it: {convert}."
     return f"{path} is no PEM file: it has no line that begins with “-----BEGIN”. Check the path."
 
 

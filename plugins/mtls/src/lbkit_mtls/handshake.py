@@ -8,10 +8,10 @@ once: what a refusing remote sends first is its alert; one that lets us in sends
 
 import _ssl
 
-from lbkit.checks.context import client, outdated, session, with_pem
+from lbkit.checks.context import outdated, session
 from lbkit.checks.conversation import Lost
-from lbkit.tls.watched import Watched
 from lbkit_mtls import certificates
+from lbkit_mtls.prepared import Found
 from lbkit_mtls.verdict import verdict
 
 TYPE_CHECKING = False
@@ -19,56 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any, TypeAlias
 
-    from lbkit.checks.context import Terms
     from lbkit.checks.conversation import Protocol
+    from lbkit_mtls.prepared import Prepared
 
     Exchange: TypeAlias = Generator[tuple[str, bytes], bytes, None]
 
 READ_SIZE = 65536
-_HANDSHAKE, _CERTIFICATE_REQUEST = 22, 13  # RFC 8446 sections 5.1 and 4
 
 
-class Prepared:
-    """What one check is run with, for any number of targets. Raises Misuse for files that can't be used."""
-
-    __slots__ = ("critical_days", "expect_refusal", "ready", "terms", "warning_days")
-
-    def __init__(self, terms: "Terms", warning_days: int, critical_days: int, expect_refusal: bool) -> None:
-        self.terms = terms
-        self.warning_days = warning_days
-        self.critical_days = critical_days
-        self.expect_refusal = expect_refusal
-        self.ready = Watched(self._read, terms.files)
-
-    def _read(self) -> "tuple[_ssl._SSLContext, dict[str, Any] | None]":
-        """The context, and what our own certificate says."""
-        context = client(self.terms)
-        context._msg_callback = _note  # type: ignore[attr-defined]
-        ours = with_pem(self.terms, _ssl._test_decode_cert) if self.terms.cert_file else None  # type: ignore[attr-defined]
-        return context, ours
-
-
-def days(warning_days: int, critical_days: int) -> tuple[int, int]:
-    """Both thresholds. Raises ValueError for those that can't be right."""
-    if not 0 <= critical_days <= warning_days:
-        raise ValueError(
-            f"critical_days is {critical_days}; it must be from 0 to warning_days, which is {warning_days}"
-        )
-    return warning_days, critical_days
-
-
-class Found:
-    """What one handshake has found so far."""
-
-    __slots__ = ("__weakref__", "asked", "details", "step")
-
-    def __init__(self) -> None:
-        self.step = "tls"
-        self.asked = False  # whether the remote has asked for a client certificate
-        self.details: dict[str, Any] = {}
-
-
-def handshake(prepared: Prepared, host: str, now: float) -> "Protocol":
+def handshake(prepared: "Prepared", host: str, now: float) -> "Protocol":
     """One handshake with `host`: the protocol that the drivers run. `now`: seconds since 1970."""
     context, ours = prepared.ready.get()
     terms = prepared.terms
@@ -98,12 +57,6 @@ def handshake(prepared: Prepared, host: str, now: float) -> "Protocol":
         outcome.details.setdefault("warnings", []).extend(warnings)
     outcome.last_words = outgoing.read()
     return outcome
-
-
-def _note(found: Found, direction: str, version: int, content: int, message: int, data: bytes) -> None:
-    """OpenSSL's message callback; of all that it is told, it keeps a CertificateRequest."""
-    if content == _HANDSHAKE and message == _CERTIFICATE_REQUEST:
-        found.asked = True
 
 
 def _shake_hands(tls: "Any", incoming: "_ssl.MemoryBIO", outgoing: "_ssl.MemoryBIO") -> "Exchange":
@@ -151,7 +104,7 @@ def _take(received: bytes, incoming: "_ssl.MemoryBIO") -> None:
 def _details(tls: "Any", asked: bool, verified: bool, ours: "dict[str, Any] | None", now: float) -> "dict[str, Any]":
     cipher = tls.cipher()
     found = certificates.of_remote(tls, verified, now)
-    if ours:
+    if ours is not None:
         found.append(certificates.told("client", ours, now))
     return {
         "tls": {"version": tls.version(), "cipher": cipher[0] if cipher else None},

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from lbkit.checks.kind import CheckKind, TlsTerms
 from lbkit.hookspecs import hookimpl
-from lbkit_mtls.handshake import Prepared, days, handshake
+from lbkit_mtls.handshake import handshake
+from lbkit_mtls.prepared import Prepared, days
 
 if TYPE_CHECKING:
     from lbkit.checks.kind import Protocol

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from lbkit_mtls.handshake import Found, Prepared
+    from lbkit_mtls.prepared import Found, Prepared
 
 _WHOSE = {"remote": "the remote's certificate", "ca": "the CA certificate", "client": "the client certificate"}
 

@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _ssl
 
-    from lbkit_mtls.handshake import Found, Prepared
+    from lbkit_mtls.prepared import Found, Prepared
 
 _NOT_TLS = "the remote does not answer in TLS. Check the port."
 _WANTS_ONE = (

@@ -3,7 +3,8 @@
 from time import time
 
 from lbkit.errors import Misuse
-from lbkit_mtls.handshake import Prepared, days, handshake
+from lbkit_mtls.handshake import handshake
+from lbkit_mtls.prepared import Prepared, days
 from lbkit_probe.door import terms
 
 TYPE_CHECKING = False
