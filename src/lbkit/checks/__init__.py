@@ -2,11 +2,14 @@
 
 This file imports nothing, because `lbkit-probe` passes through it. What is where:
 
-    conversation  what a protocol and a driver say to each other      kind      CheckKind, Params: what a check declares
-    blocking      the driver for one check                            registry  which checks there are, and who gives them
-    many          the driver for many, on asyncio                     target    Target: what one check looks at
-    underway      one check that it has under way                     result    Result: what one run found
-    tls           the layer below a conversation                      reasons   the reason codes that every check shares
-    names         host names to addresses                             facade    check, acheck, check_many
-    words         sentences about connections that fail               connect   the check `connect`
+    conversation  what a protocol and a driver say to each other      kind        CheckKind, Params: what a check declares
+    blocking      the driver for one check                            registry    which checks there are, and who gives them
+    many          the driver for many, on asyncio                     target      Target: what one check looks at
+    underway      one check that it has under way                     result      Result: what one run found
+    tls           the layer below a conversation                      health      rise and fall: what many results add up to
+    context       what a TLS client trusts and shows                  exposition  results as Prometheus reads them
+    alerts        what an error of TLS means                          plan        which checks a site asks for
+    names         host names to addresses                             survey      all of them, side by side
+    words         sentences about connections that fail               facade      check, check_many, check_site, load_site
+    connect       the check `connect`                                 reasons     the reason codes that every check shares
 """
