@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lbkit_demo.acceptor import ACCEPTOR
 from lbkit_demo.pdus import EXPLICIT_VR_LE, IMPLICIT_VR_LE, VERIFICATION
@@ -66,7 +66,8 @@ def _stop_waiting(event: Event) -> None:
     """Wake the thread that waits for the request of a client that has gone: it would do so for all of `acse_timeout`."""
     dul = event.assoc.dul
     if dul.state_machine.current_state == "Sta2":  # awaiting A-ASSOCIATE-RQ (PS3.8 section 9.2.2)
-        dul.to_user_queue.put(None)
+        waiting: Any = dul.to_user_queue  # declared without the None that its readers take for "nothing came"
+        waiting.put(None)
 
 
 def _hang_up(association: Association) -> None:
