@@ -14,7 +14,7 @@ _LONGEST = 366 * UNITS["d"]
 
 def seconds(text: str) -> float:
     """`1h30m` as 5400.0. Raises ValueError for what is no duration, or one of more than a year."""
-    if len(text) > 40 or not text.isascii() or not _WHOLE.fullmatch(text):
+    if len(text) > 40 or not _WHOLE.fullmatch(text):
         raise ValueError(
             f"{text[:40]!r} is no duration; write a number and its unit (d, h, m, s, ms), such as 12h or 5s"
         )

@@ -26,6 +26,7 @@ from lbkit_demo.acts import EVERY_BYTE, accept, answer, hear_echo, hear_release,
 from lbkit_demo.faults import FAULTS, Fault, by_name
 from lbkit_demo.remote import Act
 from lbkit_demo.remote import Remote as Scripted
+from lbkit_dicom_echo import negotiation
 from lbkit_dicom_echo.advice import ADVISED
 from lbkit_dicom_echo.explain import EXPLAINER
 from lbkit_dicom_echo.negotiation import OFFER
@@ -285,6 +286,26 @@ def test_a_version_name_that_pynetdicom_breaks_over_is_told_all_the_same(listene
 
 def test_there_is_advice_for_every_reason() -> None:
     assert (set(REASONS) | set(ECHO_REASONS)) - {"ok"} == ADVISED
+
+
+def test_pynetdicom_is_silent_until_the_last_conversation_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger, go_on, over = logging.getLogger("pynetdicom"), threading.Event(), threading.Event()
+    before = logger.level
+
+    def late(*_: object) -> None:
+        go_on.wait(10)
+        over.set()
+
+    monkeypatch.setattr(negotiation, "_converse", late)
+    negotiation.negotiate(("127.0.0.1", 1), "A", "B", None, time.monotonic() + 0.3)
+    assert logger.level > logging.CRITICAL
+    go_on.set()
+    assert over.wait(10)
+    for _ in range(100):
+        if logger.level == before:
+            break
+        time.sleep(0.05)
+    assert logger.level == before
 
 
 def test_pynetdicom_logs_as_before_when_it_has_ended(storescp: Remote) -> None:

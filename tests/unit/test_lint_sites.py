@@ -38,7 +38,7 @@ def identity_files(ca, other):
     yield identity("open.pem", both)
     yield identity("client.pem", ca.issue("client", usage="client"))
     yield identity("server.pem", ca.issue("server", usage="server"))
-    yield identity("expired.pem", ca.issue("expired", not_after=datetime(2029, 12, 31, tzinfo=UTC)))
+    yield identity("expired.pem", ca.issue("expired", not_after=NOW))
     yield identity("soon.pem", ca.issue("soon", not_after=datetime(2030, 1, 30, 23, tzinfo=UTC)))
     yield "certificate-alone.pem", certificate
     yield "both.key", Path(both.key_file).read_bytes()

@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from lbkit.checks.kind import Params
 from lbkit.checks.registry import Registry
 from lbkit.site import profiles
 from lbkit.site.load import read
@@ -35,6 +37,37 @@ def test_the_schema_is_one_and_is_json():
 
 def test_the_schema_is_one_with_all_that_is_installed():
     Draft202012Validator.check_schema(schema(Registry().models()))
+
+
+def test_a_value_that_a_check_takes_in_two_forms_is_valid_in_both():
+    document = tomllib.loads(profiles.text("ccw"))
+    of_echo = next(vip["check"] for vip in document["vips"] if vip["check"]["kind"] == "c-echo")
+    for status in ("0122H", 0x0122):
+        of_echo["accept_status"] = [status]
+        assert valid(document)
+
+
+def test_a_parameter_with_a_type_of_its_own_can_be_resolved():
+    class Colour(StrEnum):
+        RED = "red"
+
+    class LampParams(Params):
+        colour: Colour = Colour.RED
+
+    site = tomllib.loads(profiles.text("ccw"))
+    site["vips"] = site["vips"][:1]
+    of_lamps = Draft202012Validator(schema({"lamp": LampParams}))
+    for colour, right in (("red", True), ("blue", False)):
+        site["vips"][0]["check"] = {"kind": "lamp", "colour": colour}
+        assert of_lamps.is_valid(site) is right
+
+
+def test_a_parameter_that_a_check_can_not_do_without_is_required():
+    class BannerParams(Params):
+        banner: str
+
+    (kind,) = schema({"banner": BannerParams})["$defs"]["CheckReference"]["oneOf"]
+    assert kind["required"] == ["kind", "banner"]
 
 
 def test_every_key_and_parameter_says_what_it_is():

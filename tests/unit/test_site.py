@@ -36,6 +36,12 @@ ca_file = "none.pem"
 [certificates.own]
 file = 1
 
+[certificates.other]
+file = "none.pem"
+
+[pair]
+nodes = [{ name = "lb1", address = "192.0.2.2" }, { name = "lb1", address = "192.0.2.3" }]
+
 [[vips]]
 label = "A"
 address = "192.0.2.1"
@@ -89,17 +95,19 @@ def test_errors_of_all_sorts_are_said_at_once(file, kinds):
         (2, "error", "unknown-key", "zzz"),
         (5, "error", "file-missing", "ca_families.ours.ca_file"),
         (8, "error", "value", "certificates.own.file"),
-        (13, "error", "value", "vips[0].ports[1]"),
-        (16, "error", "value", "vips[0].servers"),
-        (21, "error", "overlapping-ports", "vips[1].ports"),
-        (23, "error", "layer-7-only", "vips[1].protocol"),
-        (24, "error", "value", "vips[1].check.busy"),
-        (25, "warning", "port-translation", "vips[1].servers[0].port"),
-        (25, "error", "contradiction", "vips[1].servers[0].verify"),
-        (25, "error", "unknown-name", "vips[1].servers[0].verify"),
-        (29, "warning", "shared-address", "vips[2].address"),
-        (30, "error", "overlapping-ports", "vips[2].ports"),
-        (32, "error", "unknown-check", "vips[2].check.kind"),
+        (11, "error", "file-missing", "certificates.other.file"),
+        (14, "error", "contradiction", "pair.nodes[1].name"),
+        (19, "error", "value", "vips[0].ports[1]"),
+        (22, "error", "value", "vips[0].servers"),
+        (27, "error", "overlapping-ports", "vips[1].ports"),
+        (29, "error", "layer-7-only", "vips[1].protocol"),
+        (30, "error", "value", "vips[1].check.busy"),
+        (31, "warning", "port-translation", "vips[1].servers[0].port"),
+        (31, "error", "contradiction", "vips[1].servers[0].verify"),
+        (31, "error", "unknown-name", "vips[1].servers[0].verify"),
+        (35, "warning", "shared-address", "vips[2].address"),
+        (36, "error", "overlapping-ports", "vips[2].ports"),
+        (38, "error", "unknown-check", "vips[2].check.kind"),
     ]
 
 
@@ -114,6 +122,16 @@ def test_a_site_with_errors_is_not_loaded_and_says_all_of_them(file, kinds):
     assert str(expected[0]) == (
         f"{path}:2: error: zzz: there is no key zzz. Take it out, or look it up in `lbkit schema`. (unknown-key)"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [SITE.replace("443", "443, 443"), SITE.replace('"connect"', '"connect", port = 0')],
+    ids=["rule", "parameter"],
+)
+def test_a_site_whose_tables_are_right_by_themselves_is_not_loaded_with_an_error(text, file, kinds):
+    with pytest.raises(SiteInvalid):
+        load_site(file(text), kinds)
 
 
 def test_a_site_with_warnings_or_a_strange_check_is_loaded(file, kinds):

@@ -83,7 +83,8 @@ def _of_an_identity(name: str, given: dict[str, str], uses: dict[str, str], now:
         found = read_identity(given["file"], given.get("key_file", ""), given.get("password_file", ""))
         certificates = (found.certificate, *found.chain)
     except Misuse as e:
-        yield _error("unusable", (*key, "file"), f"{name}: {e}")
+        wrong = next((n for n in ("password_file", "key_file") if given.get(n, "\0") in str(e)), "file")
+        yield _error("unusable", (*key, wrong), f"{name}: {e}")
         try:  # the certificates can be right where the key is not
             certificates = read_certificates(given["file"])
         except Misuse:
@@ -112,11 +113,9 @@ def _times(certificate: Certificate, who: str, key: Key, now: datetime) -> Itera
         yield _error("not-yet-valid", key, message)
     elif certificate.not_after - now < SOON:
         days = (certificate.not_after - now).days
+        left = "in a day" if days == 1 else f"in {days} days"
         yield Problem(
-            "warning",
-            "expires-soon",
-            key,
-            f"{who} expires on {certificate.not_after:%Y-%m-%d}, in {days} days. Renew it.",
+            "warning", "expires-soon", key, f"{who} expires on {certificate.not_after:%Y-%m-%d}, {left}. Renew it."
         )
 
 

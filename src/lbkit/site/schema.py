@@ -16,18 +16,18 @@ def schema(kinds: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
     """`kinds`: the parameter model of each kind of check; each gives `check = { kind = … }` its keys."""
     whole = Site.model_json_schema()
     reference = whole["$defs"].pop("CheckReference")
-    whole["$defs"]["CheckReference"] = {
-        "description": CheckReference.__doc__,
-        "oneOf": [_of_kind(name, model, reference) for name, model in sorted(kinds.items())],
-    }
+    of_kinds = [_of_kind(name, model, reference) for name, model in sorted(kinds.items())]
+    for one in of_kinds:
+        whole["$defs"] |= one.pop("$defs")
+    whole["$defs"]["CheckReference"] = {"description": CheckReference.__doc__, "oneOf": of_kinds}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole}
 
 
 def _of_kind(name: str, model: type[BaseModel], reference: Mapping[str, Any]) -> dict[str, Any]:
     own = model.model_json_schema()
-    own.pop("$defs", None)
     params = {key: _with_unit(declared) for key, declared in own["properties"].items()}
     return {
+        "$defs": own.get("$defs", {}),
         "title": name,
         "description": model.__doc__ or "",
         "type": "object",

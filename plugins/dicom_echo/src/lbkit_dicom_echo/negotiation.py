@@ -144,13 +144,14 @@ def negotiate(
 
     def work() -> None:
         try:
-            _converse(found, heard, address, calling, called, tls, deadline - monotonic())
+            with _SILENCE:  # of its own: on a busy machine it may end after we have gone
+                _converse(found, heard, address, calling, called, tls, deadline - monotonic())
         except Exception:  # pynetdicom raises whatever a remote's odd answer happens to break in it
             heard.broke = True
         finally:
             heard.ended.set()
 
-    with _silent(heard):
+    with _SILENCE, _watching_threads(heard):
         threading.Thread(target=work, name="negotiation", daemon=True).start()
         in_time = heard.ended.wait(deadline - FAREWELL - monotonic())
         so_far = replace(found, ran_out=not in_time, broke=heard.broke)
@@ -158,11 +159,36 @@ def negotiate(
     return so_far
 
 
+class _Silence:
+    """What pynetdicom logs stands in the document. Its level of before comes back when the last one has left."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("pynetdicom")
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._level = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._level = self._logger.level
+                self._logger.setLevel(logging.CRITICAL + 1)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._logger.setLevel(self._level)
+
+
+_SILENCE = _Silence()
+
+
 @contextmanager
-def _silent(heard: _Heard) -> Iterator[None]:
-    """What pynetdicom and pydicom would print stands in the document, or is no business of its reader."""
-    logger, hook = logging.getLogger("pynetdicom"), threading.excepthook
-    level = logger.level
+def _watching_threads(heard: _Heard) -> Iterator[None]:
+    """A thread of pynetdicom that dies, and what pydicom warns of, are no business of the document's reader."""
+    hook = threading.excepthook
 
     def on_death(args: threading.ExceptHookArgs) -> None:
         if heard.association is None or args.thread not in (heard.association, heard.association.dul):
@@ -171,7 +197,6 @@ def _silent(heard: _Heard) -> Iterator[None]:
         heard.broke = True
         heard.ended.set()  # who waits for a thread that has died waits in vain
 
-    logger.setLevel(logging.CRITICAL + 1)
     threading.excepthook = on_death
     try:
         with warnings.catch_warnings():
@@ -179,7 +204,6 @@ def _silent(heard: _Heard) -> Iterator[None]:
             yield
     finally:
         threading.excepthook = hook
-        logger.setLevel(level)
 
 
 def _converse(

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 AeTitle = Annotated[str, AfterValidator(ae_title)]
 Status = Annotated[
-    int, BeforeValidator(lambda given: status_code(given) if isinstance(given, str) else given), Field(ge=0, le=0xFFFF)
+    int,
+    BeforeValidator(
+        lambda given: status_code(given) if isinstance(given, str) else given, json_schema_input_type=int | str
+    ),
+    Field(ge=0, le=0xFFFF),
 ]
 
 
