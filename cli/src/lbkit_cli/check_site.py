@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import nullcontext
 from enum import StrEnum
@@ -76,6 +75,8 @@ def site(
 
 def _run(planned: Sequence[Planned]) -> list[Found]:
     """What each of them found, in their order."""
+    import asyncio  # `lbkit check NAME` imports this module too, and does without
+
     from lbkit.checks.survey import survey
     from lbkit_cli.sweep import AT_ONCE, progress, raise_file_limit
 
