@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from interop.balancers import bundle, running_haproxy, running_nginx
 from interop.remotes import HOST, free_port, program, serving
 
 from lbkit.testing import Identity, ThrowawayCA
@@ -59,12 +60,9 @@ backend deaf
 @contextmanager
 def _haproxy(folder: Path, clients: Clients, mode: str, answer: str, hung: int = 1) -> Iterator[Ports]:
     ports = _free_ports()
-    pem, file = folder / "server.pem", folder / "haproxy.cfg"
-    server = clients.ca.server
-    pem.write_bytes(Path(server.cert_file).read_bytes() + Path(server.key_file).read_bytes())
-    files = {"pem": pem, "ca": clients.ca.ca_file, "crl": clients.crl_file}
-    file.write_text(HAPROXY.format(host=HOST, ports=ports, mode=mode, answer=answer, hung=hung, **files))
-    with serving(ports["1.3"], program("haproxy", "haproxy"), "-db", "-f", str(file), folder=folder):
+    files = {"pem": bundle(folder, "server", clients.ca.server), "ca": clients.ca.ca_file, "crl": clients.crl_file}
+    configuration = HAPROXY.format(host=HOST, ports=ports, mode=mode, answer=answer, hung=hung, **files)
+    with running_haproxy(folder, configuration, ports["1.3"]):
         yield ports
 
 
@@ -84,18 +82,6 @@ def haproxy_hung(folder: Path, clients: Clients) -> Iterator[Ports]:
 
 
 NGINX = """
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
     ssl_certificate {server.cert_file};
     ssl_certificate_key {server.key_file};
     ssl_client_certificate {ca};
@@ -103,7 +89,6 @@ http {{
     ssl_verify_client on;
     server {{ listen {host}:{ports[1.2]} ssl; ssl_protocols TLSv1.2; return 200 ok; }}
     server {{ listen {host}:{ports[1.3]} ssl; ssl_protocols TLSv1.3; return 200 ok; }}
-}}
 """
 
 
@@ -111,11 +96,8 @@ http {{
 def nginx(folder: Path, clients: Clients) -> Iterator[Ports]:
     """nginx, which completes every handshake and refuses in HTTP."""
     ports = _free_ports()
-    file = folder / "nginx.conf"
     files = {"server": clients.ca.server, "ca": clients.ca.ca_file, "crl": clients.crl_file}
-    file.write_text(NGINX.format(host=HOST, folder=folder, ports=ports, **files))
-    command = [program("nginx", "nginx-light"), "-p", str(folder), "-c", str(file), "-e", "stderr"]
-    with serving(ports["1.3"], *command, folder=folder):
+    with running_nginx(folder, NGINX.format(host=HOST, ports=ports, **files), ports["1.3"]):
         yield ports
 
 

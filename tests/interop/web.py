@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from interop.remotes import HOST, free_port, program, serving
+from interop.balancers import bundle, running_haproxy, running_nginx
+from interop.remotes import HOST, free_port
 
 from lbkit.testing import Identity, ThrowawayCA
 
@@ -54,23 +55,6 @@ def free_ports() -> dict[str, int]:
 
 # --- nginx ----------------------------------------------------------------------------------------------------------
 
-NGINX = """
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    default_type text/plain;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    {servers}
-}}
-"""
 NGINX_PAGES = """
         location = /api/health/ { return 200 "allServicesOperative\\n"; }
         location = /chunked { sub_filter_types *; sub_filter Some all; return 200 SomeServicesOperative; }
@@ -106,10 +90,7 @@ def nginx(folder: Path, known: Identities) -> Iterator[Web]:
             _nginx_server(ports["named"], "b.lbkit.test", known.b),
         )
     )
-    file = folder / "nginx.conf"
-    file.write_text(NGINX.format(folder=folder, servers=servers))
-    command = [program("nginx", "nginx-light"), "-p", str(folder), "-c", str(file), "-e", "stderr"]
-    with serving(ports["plain"], *command, folder=folder):
+    with running_nginx(folder, servers, ports["plain"]):
         yield Web("nginx", ports)
 
 
@@ -140,20 +121,12 @@ frontend web
 """
 
 
-def _bundle(folder: Path, name: str, identity: Identity) -> str:
-    """A certificate and its key in one file, as HAProxy takes them."""
-    file = folder / f"{name}.pem"
-    file.write_text(Path(identity.cert_file).read_text() + Path(identity.key_file).read_text())
-    return str(file)
-
-
 @contextmanager
 def haproxy(folder: Path, known: Identities) -> Iterator[Web]:
     """HAProxy, which answers by itself."""
     ports = free_ports()
     found = {"server": known.ca.server, "expired": known.expired, "a": known.a, "b": known.b}
-    files = {name: _bundle(folder, name, identity) for name, identity in found.items()}
-    file = folder / "haproxy.cfg"
-    file.write_text(HAPROXY.format(host=HOST, ports=ports, ca=known.ca.ca_file, **files))
-    with serving(ports["plain"], program("haproxy", "haproxy"), "-db", "-f", str(file), folder=folder):
+    files = {name: bundle(folder, name, identity) for name, identity in found.items()}
+    configuration = HAPROXY.format(host=HOST, ports=ports, ca=known.ca.ca_file, **files)
+    with running_haproxy(folder, configuration, ports["plain"]):
         yield Web("haproxy", ports)

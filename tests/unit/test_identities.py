@@ -90,7 +90,7 @@ def test_a_certificate_may_be_good_for_one_side_of_tls_only(ca, usage, uses):
 
 def test_the_uses_are_those_that_openssl_finds(ca, tmp_path):
     """Of every key usage alone, and of extended key usages; the oracle is `openssl x509 -purpose`."""
-    openssl = shutil.which("openssl") or pytest.skip("openssl is not installed (Debian package openssl)")
+    openssl = shutil.which("openssl") or pytest.skip(reason="openssl is not installed (Debian package openssl)")
     usages = ["digitalSignature", "keyEncipherment", "keyAgreement", "nonRepudiation", "keyCertSign"]
     extended = ["anyExtendedKeyUsage", "serverAuth", "clientAuth", "codeSigning", "serverAuth,clientAuth"]
     for extension in (*(f"keyUsage={u}" for u in usages), *(f"extendedKeyUsage={u}" for u in extended)):
@@ -140,7 +140,7 @@ def test_a_pfx_is_told_by_its_content(ca, write, password_file, password):
 @pytest.mark.parametrize("password", [PASSWORD, b""])
 def test_a_pfx_of_another_maker_is_read(ca, tmp_path, password_file, options, password):
     """`-legacy`: RC2 and 3DES, as older Windows exports them. An empty password may be written in two ways."""
-    openssl = shutil.which("openssl") or pytest.skip("openssl is not installed (Debian package openssl)")
+    openssl = shutil.which("openssl") or pytest.skip(reason="openssl is not installed (Debian package openssl)")
     client, path = ca.client, str(tmp_path / "identity.pfx")
     command = [openssl, "pkcs12", "-export", "-in", client.cert_file, "-inkey", client.key_file, "-out", path]
     subprocess.run([*command, "-passout", f"pass:{password.decode()}", *options], check=True, capture_output=True)
