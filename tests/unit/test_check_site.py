@@ -10,6 +10,9 @@ from unit.site_text import server, site, vip
 from unit.test_cli import KEYS, closed_port, lbkit, open_port
 
 import lbkit as library
+from lbkit.checks import underway
+from lbkit.checks.survey import exit_code
+from lbkit.errors import CannotRun
 
 __all__ = ["closed_port", "open_port"]
 
@@ -97,8 +100,60 @@ def test_a_check_that_could_not_be_run_is_exit_3_beside_others_that_are_up(site_
     )
     ran = lbkit("check", "site", "--site", path, "--real-only")
     assert ran.returncode == 3
+    assert "1 of 2 up" in ran.stdout
     assert "could not be run  A / b  127.0.0.2:443" in ran.stdout
     assert "gone.pem can't be read" in ran.stdout
+
+
+def test_what_is_down_goes_before_what_could_not_be_run(site_file, closed_port):
+    missing = server("b", "127.0.0.2:443", re_encrypt=True, verify="F")
+    path = site_file(
+        vip("A", "127.0.0.9:80", server("a", closed_port), missing), ca_families={"F": {"ca_file": "gone.pem"}}
+    )
+    assert lbkit("check", "site", "--site", path, "--real-only").returncode == 2
+
+
+def test_what_this_machine_can_not_try_is_said_in_its_place(half_up, monkeypatch):
+    def no_socket(*_):
+        raise CannotRun("a socket can't be opened.")
+
+    async def collect():
+        return [found async for found in library.check_site(library.load_site(half_up), virtual=False)]
+
+    monkeypatch.setattr(underway, "open_socket", no_socket)
+    results = [one.result for one in asyncio.run(collect())]
+    assert [(one.status, one.reason) for one in results] == [("not-testable", "cannot-run")] * 2
+    assert {one.message for one in results} == {"a socket can't be opened."}
+    assert exit_code(results) == 3
+
+
+def test_a_server_is_as_bad_as_the_worst_of_its_ports(site_file, open_port, closed_port):
+    ports = [int(target.split(":")[1]) for target in (open_port, closed_port)]
+    path = site_file(vip("A", f"127.0.0.9:{ports[0]},{ports[1]}", server("a", "127.0.0.1")))
+    assert " DOWN" in lbkit("check", "site", "--site", path, "--real-only").stdout.splitlines()[3]
+
+
+def greets_badly(client):
+    client.sendall(b"HTTP/1.1 503 a|b\x1b[31m\r\nContent-Length: 0\r\n\r\n")
+    client.recv(1)
+
+
+def test_what_a_remote_says_is_harmless_in_tables_and_status_lines(site_file, listener):
+    check = {"kind": "https-get", "tls": False}
+    path = site_file(vip("A", "127.0.0.9:80", server("a", listener(greets_badly).target), check=check))
+    table = lbkit("check", "site", "--site", path, "--real-only").stdout
+    assert "503" in table
+    assert "\x1b" not in table
+    _, line = lbkit("check", "site", "--site", path, "--real-only", "--format", "nagios").stdout.splitlines()
+    assert "503 a/b" in line
+
+
+def test_nagios_has_the_worst_first(site_file, closed_port):
+    missing = server("a", "127.0.0.2:443", re_encrypt=True, verify="F")
+    servers = (missing, server("b", closed_port), server("c", closed_port))
+    path = site_file(vip("A", "127.0.0.9:80", *servers), ca_families={"F": {"ca_file": "gone.pem"}})
+    ran = lbkit("check", "site", "--site", path, "--real-only", "--format", "nagios")
+    assert [line.split()[:2] for line in ran.stdout.splitlines()[1:]] == [["A", "b"], ["A", "c"], ["A", "a"]]
 
 
 def test_servers_that_vips_share_are_checked_once_and_told_once(site_file, listener, closed_port):

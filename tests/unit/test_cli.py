@@ -216,3 +216,9 @@ def test_completion_of_check_names(tmp_path):
 
 def test_version_is_printed():
     assert re.fullmatch(r"lbkit \d+\.\d+\.\d+\n", lbkit("--version").stdout)
+
+
+def test_options_are_named_after_what_they_take():
+    text = lbkit("check", "https-get", "--help").stdout
+    assert "--max-body BYTES" in text
+    assert "--timeout SECONDS" in text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from unit.site_text import server, site, vip
 
+from lbkit.checks.conversation import connected
+from lbkit.checks.kind import CheckKind, Params
 from lbkit.checks.plan import is_of_this_machine, plan
 from lbkit.checks.registry import Registry
 from lbkit.errors import Misuse
@@ -110,12 +112,45 @@ def test_a_parameter_of_the_check_goes_before_what_the_server_brings(planned, id
 
 
 def test_a_terminated_vip_is_checked_as_a_client_speaks_to_it(planned, identities, throwaway_ca):
-    ends = {"certificate": "c", "ca": "F", "server_name": "vip.test", "check_certificate": "c"}
+    own = {"file": throwaway_ca.server.cert_file, "key_file": throwaway_ca.server.key_file}
+    identities["certificates"]["vip"] = own
+    ends = {"certificate": "vip", "ca": "F", "server_name": "vip.test", "check_certificate": "c"}
     terminated = vip("A", f"{ELSEWHERE}:443", server("a", "192.0.2.2:80"), termination=ends)
     of_vip, of_server = planned(terminated, more=identities)
     assert (of_vip.check.params.server_name, of_vip.check.params.ca_file) == ("vip.test", throwaway_ca.ca_file)
     assert of_vip.check.params.cert_file == throwaway_ca.client.cert_file
     assert of_server.check.params.tls is False
+
+
+def test_a_layer_7_vip_of_this_machine_is_checked(planned):
+    of_vip, _ = planned(vip("A", "127.0.0.1:80", server("a", "192.0.2.2:80")))
+    assert of_vip.check is not None
+
+
+def test_a_check_that_knows_no_tls_is_not_given_any(planned, identities, monkeypatch):
+    class PlainParams(Params):
+        """Nothing of its own."""
+
+    plain = CheckKind("plain", "", PlainParams, lambda params: lambda target: connected(False))
+    monkeypatch.setattr(Registry, "kind", lambda self, name: plain)
+    secured = server("a", "192.0.2.2:443", re_encrypt=True, verify="F", server_name="a.test")
+    (found,) = planned(vip("A", f"{ELSEWHERE}:443", secured, check="plain"), more=identities, virtual=False)
+    assert found.check.params == PlainParams()
+
+
+def test_the_revocation_lists_of_the_family_and_the_password_of_the_key_are_the_checks_too(
+    planned, throwaway_ca, tmp_path
+):
+    ca = throwaway_ca
+    (tmp_path / "password").write_text("secret")
+    more = {
+        "ca_families": {"F": {"ca_file": ca.ca_file, "crl_file": ca.revocation_list()}},
+        "certificates": {"c": {"file": ca.pfx(ca.client, b"secret"), "password_file": str(tmp_path / "password")}},
+    }
+    secured = server("a", "192.0.2.2:443", re_encrypt=True, verify="F", client_certificate="c")
+    (found,) = planned(vip("A", f"{ELSEWHERE}:443", secured), more=more, virtual=False)
+    assert found.check.params.crl_file == more["ca_families"]["F"]["crl_file"]
+    assert found.check.params.key_password_file == str(tmp_path / "password")
 
 
 def test_equal_checks_are_prepared_once(planned, identities):

@@ -127,12 +127,12 @@ def _document(name: str, found: Sequence[Found], seconds: float) -> dict[str, An
 
 def _nagios(name: str, found: Sequence[Found], seconds: float) -> str:
     """The plugin's status line, then a line for each that is not simply up (Nagios plugin guidelines, 2.1 and 2.6)."""
-    from lbkit.checks.survey import counts, exit_code
+    from lbkit.checks.survey import SEVERITY, code_of, counts, exit_code
 
     many = counts(found)
     word = ("OK", "WARNING", "CRITICAL", "UNKNOWN")[exit_code(one.result for one in found)]
     text = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in many.items())
     data = " ".join(f"{what}={number};;;0" for what, number in many.items())
-    odd = sorted((one for one in found if one.result.exit_code), key=lambda one: -one.result.exit_code)
+    odd = sorted((one for one in found if code_of(one.result)), key=lambda one: SEVERITY.index(code_of(one.result)))
     lines = [f"{one.vip} {one.server or 'VIP'} {one.result.line()}".replace("|", "/") for one in odd]
     return "\n".join([f"SITE {word} - {name}: {text} | time={seconds:.6f}s;;;0 {data}", *lines])

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lbkit.checks.plan import CANNOT_RUN
 from lbkit.checks.result import milliseconds, printable
-from lbkit.checks.survey import counts
+from lbkit.checks.survey import SEVERITY, code_of, counts, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lbkit.checks.result import Result
     from lbkit.checks.survey import Found
 
-_COLOURS = {0: "green", 1: "yellow", 2: "bold red"}
+_COLOURS = {0: "green", 1: "yellow", 2: "bold red", 3: "yellow"}
 
 
 def show(name: str, found: Sequence[Found], seconds: float, verbose: bool) -> None:
@@ -35,14 +35,10 @@ def show(name: str, found: Sequence[Found], seconds: float, verbose: bool) -> No
         rows = list(group)
         table.add_row(label, rows[0].result.check, _virtual(rows), _real(rows))
     console.print(table)
-    _sentences(console, [one for one in found if verbose or _odd(one.result)])
+    _sentences(console, [one for one in found if verbose or code_of(one.result)])
     many = counts(found)
     text = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in many.items() if number)
     print(f"{name}: {text or 'nothing to check'} in {milliseconds(seconds)}", file=sys.stderr)
-
-
-def _odd(result: Result) -> bool:
-    return result.exit_code != 0 or result.reason == CANNOT_RUN
 
 
 def _virtual(rows: Iterable[Found]) -> Text:
@@ -62,7 +58,7 @@ def _real(rows: Iterable[Found]) -> Text:
             of_servers.setdefault(one.server, []).append(one.result)
     if not of_servers:
         return Text("not checked", "dim")
-    worst = [max(results, key=lambda result: (result.exit_code, _odd(result))) for results in of_servers.values()]
+    worst = [min(results, key=lambda result: SEVERITY.index(code_of(result))) for results in of_servers.values()]
     return _sum(worst) if any(result.status != "not-testable" for result in worst) else _not_testable(worst[0])
 
 
@@ -71,12 +67,12 @@ def _not_testable(result: Result) -> Text:
 
 
 def _sum(results: Sequence[Result]) -> Text:
-    down = sum(result.status == "down" for result in results)
-    colour = _COLOURS[max(result.exit_code for result in results)]
-    if len(results) == 1:
+    statuses = [result.status for result in results]
+    colour = _COLOURS[exit_code(results)]
+    many, up, down = len(statuses), statuses.count("up"), statuses.count("down")
+    if many == 1:
         return Text("DOWN" if down else "up", colour)
-    many = len(results)
-    return Text(f"{down} of {many} DOWN" if down else f"{many} of {many} up", colour)
+    return Text(f"{down} of {many} DOWN" if down else f"{up} of {many} up", colour)
 
 
 def _sentences(console: Console, found: Sequence[Found]) -> None:
@@ -88,7 +84,7 @@ def _sentences(console: Console, found: Sequence[Found]) -> None:
         result = same[0].result
         who = ", ".join(f"{one.vip} / {one.server}" if one.server else f"{one.vip} itself" for one in same)
         word = "could not be run" if result.reason == CANNOT_RUN else result.status.replace("-", " ")
-        head = Text.assemble((word, _COLOURS[result.exit_code]), "  ", (who, "bold"), f"  {result.target}")
+        head = Text.assemble((word, _COLOURS[code_of(result)]), "  ", (who, "bold"), f"  {result.target}")
         if result.status == "down":
             head.append(f"  at {result.step}: {result.reason}", "red")
         elif result.status == "up":

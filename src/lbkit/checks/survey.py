@@ -45,10 +45,22 @@ async def survey(planned: Sequence[Planned], at_once: int = 1000) -> AsyncIterat
                 yield number, _found(one, not_testable(one, CANNOT_RUN, str(e)))
 
 
+SEVERITY = (
+    2,
+    3,
+    1,
+    0,
+)  # exit codes, the worst first: down, could not be run, up with a warning, up or not testable here
+
+
+def code_of(result: Result) -> int:
+    """The exit code that one result alone comes to."""
+    return 3 if result.reason == CANNOT_RUN else result.exit_code
+
+
 def exit_code(results: Iterable[Result]) -> int:
-    """2 when anything is down, else 3 when a check could not be run, else 1 with warnings, else 0."""
-    codes = {3 if result.reason == CANNOT_RUN else result.exit_code for result in results}
-    return 2 if 2 in codes else max(codes, default=0)
+    """The worst of all."""
+    return min(map(code_of, results), key=SEVERITY.index, default=0)
 
 
 def counts(found: Sequence[Found]) -> dict[str, int]:
