@@ -7,6 +7,8 @@ import io
 from rich.console import Console
 
 from lbkit.checks.result import Result
+from lbkit.checks.survey import Found
+from lbkit_cli.site_table import show as show_site
 from lbkit_cli.view import show
 
 
@@ -20,3 +22,9 @@ def test_a_list_of_tables_has_a_line_for_each_and_one_of_words_has_one():
     lines = [line.strip("│ \n") for line in out.getvalue().splitlines()]
     assert "notes         one; two" in lines
     assert lines[lines.index("certificates  whose remote, days 1") + 1] == "whose client, days 2"
+
+
+def test_what_a_check_quotes_is_harmless_in_the_table_of_a_site(capsys):
+    result = Result("banner", "h:1", "down", "greeting", "other-greeting", "says \x1b[31mhello\nthere", 0.1)
+    show_site("CCW", [Found("A", "a", result)], 0.1, verbose=False)
+    assert "    says ?[31mhello?there\n" in capsys.readouterr().out
