@@ -105,6 +105,35 @@ def test_each_fault_is_told_by_its_step_and_reason(
     assert verdict(result) == fault.expected, result.line()
 
 
+def second_servers(site: SimulatedSite, kind: str) -> list[str]:
+    """A name of each server of a kind that no VIP's relay goes to first."""
+    return [
+        f"{vip.label}/{vip.servers[1].label}"
+        for vip in site.site.vips
+        if site.servers[f"{vip.label}/{vip.servers[1].label}"].kind == kind
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_check_of_the_site_finds_every_fault_there_is_by_the_name_of_its_server(
+    site: SimulatedSite, broken: Callable[[str, str], None], kind: str
+) -> None:
+    """As many faults at a time as there are servers of the kind."""
+    subjects, faults = second_servers(site, kind), list(KINDS[kind])
+    while faults:
+        expected = {}
+        for subject in subjects:
+            if faults:
+                fault = faults.pop()
+                broken(subject, fault.name)
+                expected |= dict.fromkeys(site.names_of(site.servers[subject]), fault.expected)
+        found = {name(one): one.result for one in checked(site) if one.server}
+        assert {label: verdict(found[label]) for label in expected} == expected
+        assert {label for label, one in found.items() if one.status == "down"} <= expected.keys()
+        for subject in subjects:
+            site.servers[subject].mend()
+
+
 def test_side_by_side_each_broken_server_is_found_by_its_names_and_no_other(
     site: SimulatedSite, broken: Callable[[str, str], None]
 ) -> None:

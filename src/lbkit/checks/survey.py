@@ -45,12 +45,8 @@ async def survey(planned: Sequence[Planned], at_once: int = 1000) -> AsyncIterat
                 yield number, _found(one, not_testable(one, CANNOT_RUN, str(e)))
 
 
-SEVERITY = (
-    2,
-    3,
-    1,
-    0,
-)  # exit codes, the worst first: down, could not be run, up with a warning, up or not testable here
+# exit codes, the worst first: down, could not be run, up with a warning, up (or not testable here)
+SEVERITY = (2, 3, 1, 0)
 
 
 def code_of(result: Result) -> int:
