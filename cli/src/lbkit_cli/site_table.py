@@ -12,8 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lbkit.checks.conversation import printable
 from lbkit.checks.plan import CANNOT_RUN
-from lbkit.checks.result import milliseconds, printable
+from lbkit.checks.result import milliseconds
 from lbkit.checks.survey import SEVERITY, code_of, counts, exit_code
 
 if TYPE_CHECKING:

@@ -82,6 +82,11 @@ def down(
     return Outcome(False, reason, message, step, details, last_words)
 
 
+def printable(text: str) -> str:
+    """Text on one line, and safe on a terminal, whatever it quotes of a remote."""
+    return text if text.isprintable() else "".join([c if c.isprintable() else "?" for c in text])
+
+
 def connected(tls: bool) -> "Protocol":
     """The protocol of the check `connect`: nothing is said once the connection, and TLS if asked for, stands."""
     return up("takes TLS connections", "tls") if tls else up("takes connections", "connect")

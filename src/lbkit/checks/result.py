@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lbkit.checks.conversation import printable
+
 Status = Literal["up", "down", "not-testable"]
 
 
@@ -76,8 +78,3 @@ def milliseconds(seconds: float) -> str:
         return f"{seconds:.2f} s"
     ms = seconds * 1000
     return f"{ms:.2f} ms" if ms < 10 else f"{ms:.1f} ms"
-
-
-def printable(text: str) -> str:
-    """Text on one line, and safe on a terminal, whatever a check quotes of a remote."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -5,7 +5,7 @@ HTTP/1.1 as of RFC 9112; what the fields mean, RFC 9110.
 
 from h11 import Connection, Data, EndOfMessage, InformationalResponse, RemoteProtocolError, Response
 
-from lbkit.checks.conversation import Lost
+from lbkit.checks.conversation import Lost, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,8 +137,3 @@ class Answer:
 def plain(raw: bytes, most: int) -> str:
     """Bytes of a head, the first `most`, as text on one line that is safe on a terminal."""
     return printable(raw[:most].decode("latin-1"))
-
-
-def printable(text: str) -> str:
-    """Text that is safe on a terminal."""
-    return text if text.isprintable() else "".join([c if c.isprintable() else "?" for c in text])

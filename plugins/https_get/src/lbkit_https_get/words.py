@@ -8,8 +8,8 @@ import re
 
 from h11 import RemoteProtocolError
 
-from lbkit.checks.conversation import Lost, Outcome, down
-from lbkit_https_get.answer import Answer, plain, printable
+from lbkit.checks.conversation import Lost, Outcome, down, printable
+from lbkit_https_get.answer import Answer, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ def handshake(prepared: "Prepared", host: str, now: float) -> "Protocol":
             found.step = "client-certificate"
             yield from _await_judgement(tls, incoming, outgoing)
         else:
-            _say_goodbye(tls)
+            _send_close_notify(tls)
         outcome = verdict(prepared, found)
     except _ssl.SSLError as e:
         from lbkit_mtls import words
@@ -70,7 +70,7 @@ def _shake_hands(tls: "Any", incoming: "_ssl.MemoryBIO", outgoing: "_ssl.MemoryB
 
 def _await_judgement(tls: "Any", incoming: "_ssl.MemoryBIO", outgoing: "_ssl.MemoryBIO") -> "Exchange":
     """Read until the remote has let us in. Raises SSLError for its alert."""
-    goodbye = False
+    notified = False
     while True:
         try:
             while tls.read(READ_SIZE):
@@ -81,13 +81,13 @@ def _await_judgement(tls: "Any", incoming: "_ssl.MemoryBIO", outgoing: "_ssl.Mem
                 return
         except (_ssl.SSLZeroReturnError, _ssl.SSLEOFError):
             return
-        if not goodbye:
-            goodbye = True
-            _say_goodbye(tls)
+        if not notified:
+            notified = True
+            _send_close_notify(tls)
         _take((yield "client-certificate", outgoing.read()), incoming)
 
 
-def _say_goodbye(tls: "Any") -> None:
+def _send_close_notify(tls: "Any") -> None:
     try:
         tls.shutdown()
     except _ssl.SSLWantReadError:
