@@ -61,6 +61,10 @@ def family_files(ca, other):
     yield "both-cas.pem", cas
     yield "both-cas-and-list.pem", cas + crl
     yield "ca.crl", crl
+    revoked = ca.issue("revoked")
+    yield identity("revoked.pem", revoked)
+    until = datetime(2030, 1, 1, 1, tzinfo=UTC)
+    yield "revoking.crl", Path(ca.revocation_list(revoked, next_update=until)).read_bytes()
     yield "old.crl", Path(ca.revocation_list(next_update=NOW)).read_bytes()
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime, timedelta
 
 from lbkit.errors import Misuse
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Key, Problem
 from lbkit.tls.certificate import Certificate, read_certificates
-from lbkit.tls.family import read_family
+from lbkit.tls.family import Family, read_family
 from lbkit.tls.identity import read_identity
 
 SOON = timedelta(days=30)
@@ -19,15 +19,19 @@ SOON = timedelta(days=30)
 
 def problems(draft: Draft, now: datetime) -> Iterator[Problem]:
     """All of them. `now`: timezone-aware."""
+    families: dict[str, Family] = {}
     for name, family in draft.ca_families.items():
-        yield from _of_a_family(name, family.ca_file, family.crl_file, now)
+        read = yield from _read_family(name, family.ca_file, family.crl_file)
+        if read is not None:
+            families[name] = read
+            yield from _of_a_family(name, read, bool(family.crl_file), now)
     for name, certificate in draft.certificates.items():
         key: Key = ("certificates", name)
         given = {n: getattr(certificate, n) for n in ("file", "key_file", "password_file") if getattr(certificate, n)}
         missing = list(_missing(given, key))
         yield from missing
         if not missing:
-            yield from _of_an_identity(name, given, _uses(draft, name), now)
+            yield from _of_an_identity(name, given, _uses(draft, name), families, now)
     for number, vip in draft.vips.items():
         given = {n: v for n, v in vip.check.params.items() if n.endswith("_file") and isinstance(v, str)}
         yield from _missing(given, ("vips", number, "check"))
@@ -47,18 +51,22 @@ def _error(rule: str, key: Key, message: str) -> Problem:
     return Problem("error", rule, key, message)
 
 
-def _of_a_family(name: str, ca_file: str, crl_file: str | None, now: datetime) -> Iterator[Problem]:
+def _read_family(name: str, ca_file: str, crl_file: str | None) -> Generator[Problem, None, Family | None]:
     key: Key = ("ca_families", name)
     missing = list(_missing({"ca_file": ca_file, **({"crl_file": crl_file} if crl_file else {})}, key))
     yield from missing
     if missing:
-        return
+        return None
     try:
-        family = read_family([ca_file], [crl_file] if crl_file else [])
+        return read_family([ca_file], [crl_file] if crl_file else [])
     except Misuse as e:
         wrong = "crl_file" if crl_file and str(e).startswith(crl_file) else "ca_file"
         yield _error("unusable", (*key, wrong), f"{name}: {e}")
-        return
+        return None
+
+
+def _of_a_family(name: str, family: Family, has_crl_file: bool, now: datetime) -> Iterator[Problem]:
+    key: Key = ("ca_families", name)
     for ca in family.cas:
         yield from _times(ca, f"{name}: its CA {ca.subject}", (*key, "ca_file"), now)
     for one in family.lists:
@@ -73,10 +81,12 @@ def _of_a_family(name: str, ca_file: str, crl_file: str | None, now: datetime) -
             f"{name}: {ca.subject} has no revocation list beside one that has: engines then refuse every certificate of "
             "that CA. Add its list, or take the CA out."
         )
-        yield Problem("warning", "ca-without-crl", (*key, "crl_file" if crl_file else "ca_file"), message)
+        yield Problem("warning", "ca-without-crl", (*key, "crl_file" if has_crl_file else "ca_file"), message)
 
 
-def _of_an_identity(name: str, given: dict[str, str], uses: dict[str, str], now: datetime) -> Iterator[Problem]:
+def _of_an_identity(
+    name: str, given: dict[str, str], uses: dict[str, str], families: dict[str, Family], now: datetime
+) -> Iterator[Problem]:
     key: Key = ("certificates", name)
     certificates: tuple[Certificate, ...] = ()
     try:
@@ -91,6 +101,12 @@ def _of_an_identity(name: str, given: dict[str, str], uses: dict[str, str], now:
             return
     for one in certificates:
         yield from _times(one, f"{name}: the certificate {one.subject}", (*key, "file"), now)
+    for family in [family for family, read in families.items() if read.has_revoked(certificates[0])]:
+        message = (
+            f"{name}: the certificate {certificates[0].subject} is on the revocation list of family {family}: whoever uses "
+            "that list refuses it. Get a new one."
+        )
+        yield _error("revoked", (*key, "file"), message)
     for use, where in uses.items():
         if not getattr(certificates[0], f"for_{use}"):
             message = (
