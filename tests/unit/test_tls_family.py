@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -44,9 +43,7 @@ def test_a_family_knows_its_own(ca, other):
     family = read_family([ca.ca_file])
     assert family.cas == read_certificates(ca.ca_file)
     assert family.issuer_of(first(ca.client)) == family.cas[0]
-    assert family.has_issued(first(ca.client))
     assert family.issuer_of(first(other.client)) is None
-    assert not family.has_issued(first(other.client))
 
 
 def made(path, issuer, subject, signer, key=None, serial=7):
@@ -81,33 +78,6 @@ def test_a_ca_of_the_same_key_and_another_name_is_another(ca, tmp_path):
     family = read_family([path], [ca.revocation_list(ca.client)])
     assert family.issuer_of(first(ca.client)) is None
     assert family.without_list() == family.cas
-
-
-def test_cas_that_have_signed_each_other_are_no_way_into_the_family(ca, tmp_path, keys):
-    one, other, leaf = keys
-    chain = [
-        made(tmp_path / "one.pem", "other", "one", other, one),
-        made(tmp_path / "other.pem", "one", "other", one, other),
-    ]
-    path = made(tmp_path / "leaf.pem", "one", "leaf", one, leaf)
-    certificates = [read_certificates(file)[0] for file in (path, *chain)]
-    assert not read_family([ca.ca_file]).has_issued(certificates[0], certificates[1:])
-
-
-def test_what_a_ca_below_issued_is_of_the_family_with_its_chain(tmp_path):
-    root = trustme.CA()
-    below = root.create_child_ca().create_child_ca()
-    root.cert_pem.write_to_path(str(tmp_path / "root.pem"))
-    leaf = below.issue_cert("x.example")
-    for pem in leaf.cert_chain_pems:
-        pem.write_to_path(str(tmp_path / "leaf.pem"), append=True)
-    family = read_family([str(tmp_path / "root.pem")])
-    certificate, *chain = read_certificates(str(tmp_path / "leaf.pem"))
-    assert len(chain) == 2
-    assert family.has_issued(certificate, chain)
-    assert family.has_issued(certificate, reversed(chain))
-    assert not family.has_issued(certificate, chain[:1])
-    assert not family.has_issued(certificate)
 
 
 def test_a_list_revokes_what_its_own_ca_issued(ca, other):

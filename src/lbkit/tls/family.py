@@ -54,17 +54,6 @@ class Family:
         """The CA of the family that signed it."""
         return next((ca for ca in self.cas if _signed(certificate, ca)), None)
 
-    def has_issued(self, certificate: Certificate, chain: Iterable[Certificate] = ()) -> bool:
-        """Whether it is of the family, directly or by way of the CAs in `chain`."""
-        left = list(chain)
-        while self.issuer_of(certificate) is None:
-            between = next((one for one in left if _signed(certificate, one)), None)
-            if between is None:
-                return False
-            left.remove(between)
-            certificate = between
-        return True
-
     def has_revoked(self, certificate: Certificate) -> bool:
         """Whether a list of the CA that signed it names it."""
         ca = self.issuer_of(certificate)
