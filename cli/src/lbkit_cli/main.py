@@ -79,7 +79,7 @@ def main() -> None:
         code = app(standalone_mode=False)
     except LbkitError as e:
         print(f"lbkit: {e}", file=sys.stderr)
-        code = MISUSE
+        code = e.exit_code
     except typer.TyperException as e:
         show = getattr(e, "show", None)
         if show is not None:

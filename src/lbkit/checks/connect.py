@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lbkit.checks.conversation import connected
 from lbkit.checks.kind import CheckKind, TlsParams
+from lbkit.checks.script import Exchange
 from lbkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -25,4 +26,5 @@ def _protocol(params: ConnectParams) -> Callable[[Target], Protocol]:
 @hookimpl
 def lbkit_checks() -> list[CheckKind[ConnectParams]]:
     """The check that the core itself gives."""
-    return [CheckKind("connect", "TCP connect and, if asked, a TLS handshake", ConnectParams, _protocol)]
+    summary = "TCP connect and, if asked, a TLS handshake"
+    return [CheckKind("connect", summary, ConnectParams, _protocol, script=lambda params: Exchange())]

@@ -12,6 +12,7 @@ from lbkit.checks import blocking, tls
 from lbkit.checks.context import Terms
 from lbkit.checks.conversation import Outcome
 from lbkit.checks.result import Result, Status
+from lbkit.checks.script import Script
 from lbkit.checks.target import Target
 from lbkit.durations import seconds
 from lbkit.errors import Misuse
@@ -91,7 +92,8 @@ class CheckKind(Generic[P]):
 
     `protocol(params)` prepares what all targets share and returns what makes one generator per target; it raises Misuse
     for parameters that can't be used. `reasons`: the codes it adds to `lbkit.checks.reasons`. `explain`: `module:name` of an
-    `lbkit.checks.explanation.Explainer`, loaded only for `lbkit explain`.
+    `lbkit.checks.explanation.Explainer`, loaded only for `lbkit explain`. `script(params)`: the check as an engine can run
+    it by itself (`lbkit.checks.script`), or in words which of these parameters no engine can.
     """
 
     name: str
@@ -100,6 +102,7 @@ class CheckKind(Generic[P]):
     protocol: Callable[[P], Callable[[Target], Protocol]]
     reasons: Mapping[str, str] = field(default_factory=dict)
     explain: str | None = None
+    script: Callable[[P], Script | str] | None = None
 
     def prepare(self, given: Mapping[str, Any]) -> Check:
         """A check ready to run. Raises Misuse with every parameter that is wrong."""

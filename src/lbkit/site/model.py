@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from lbkit.site.services import Vip
-from lbkit.site.values import Address, Duration, File, Host, Interface, Label, Mail, Port, Table
+from lbkit.site.values import Account, Address, Duration, File, Host, Interface, Label, Mail, Port, Table
 
 
 class CaFamily(Table):
@@ -57,6 +57,29 @@ class Alerts(Table):
     smart_host_port: Port = Field(25, description="Its port.")
 
 
+class FallbackPage(Table):
+    """A page that the balancer serves itself, for VIPs whose fallback it is (guide 5)."""
+
+    address: Address = Field("127.0.0.1", description="Where it is served.")
+    port: Port = Field(9081, description="Its port.")
+    file: File | None = Field(None, description="The page, HTML. Absent: a plain one that says to try again later.")
+
+
+class HaproxySettings(Table):
+    """HAProxy on each node: where its files are, and what it may use. Paths are seen from the site file's folder."""
+
+    folder: File = Field("/etc/haproxy", description="haproxy.cfg is written there, and tls/ beside it.")
+    runtime: File = Field("/run/haproxy", description="The folder of its sockets.")
+    master_socket: File = Field("/run/haproxy-master.sock", description="Where its master process is asked to reload.")
+    user: Account | None = Field(None, description="Who it runs as once it has its ports. Absent: whoever starts it.")
+    group: Account | None = Field(None, description="The group of its sockets, and of what it runs as.")
+    max_connections: int = Field(
+        4000, strict=True, ge=10, le=1_000_000, description="All clients together; the rest wait."
+    )
+    stats_port: Port = Field(8404, description="Its own statistics, and metrics for Prometheus, on 127.0.0.1.")
+    peer_port: Port = Field(7778, description="The two nodes replicate their tables over it (guide 5).")
+
+
 class Site(Table):
     """One deployment."""
 
@@ -65,4 +88,8 @@ class Site(Table):
     ca_families: dict[Label, CaFamily] = Field(default_factory=dict, description="CAs, by the names that VIPs use.")
     certificates: dict[Label, Certificate] = Field(default_factory=dict, description="The same for certificates.")
     pair: Pair | None = Field(None, description="The two load balancers.")
+    haproxy: HaproxySettings = Field(
+        default_factory=lambda: HaproxySettings.model_validate({}), description="The engine of layer 7."
+    )
+    fallback_page: FallbackPage | None = Field(None, description="Absent: the balancer serves none itself.")
     alerts: Alerts | None = Field(None, description="Where news goes by mail.")

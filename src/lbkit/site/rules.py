@@ -32,7 +32,7 @@ def _layer_4(vip: Vip, key: Key) -> Iterator[Problem]:
     for name in ("termination", "client_timeout", "server_timeout", "source_address"):
         if getattr(vip, name) is not None:
             yield _error("layer-7-only", (*key, name), f"{vip.label}: {name} is for layer 7: {forwarded}")
-    for name in ("x_forwarded_for", "transparent"):
+    for name in ("x_forwarded_for", "proxy_protocol", "transparent"):
         if getattr(vip, name):
             yield _error("layer-7-only", (*key, name), f"{vip.label}: {name} is for layer 7: {forwarded}")
     if vip.protocol != "tcp":

@@ -118,6 +118,9 @@ class Vip(Table):
         None, description="The balancer's address that real servers see. Absent: the one its routes choose."
     )
     x_forwarded_for: Flag = Field(False, description="Tell real servers the client's address in a header.")
+    proxy_protocol: Flag = Field(
+        False, description="Tell real servers the client's address in a PROXY header (version 2), before all else."
+    )
     transparent: Flag = Field(
         False, description="Real servers see the client's own address; their gateway must be a floating address."
     )

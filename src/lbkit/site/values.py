@@ -74,6 +74,7 @@ _MAIL = _Like(
     r"[^@\s\x00-\x1f\x7f<>]{1,64}@[^@\s\x00-\x1f\x7f<>]{1,253}", "a mail address, such as alerts@hospital.example"
 )
 _INTERFACE = _Like(r"[A-Za-z0-9_.@-]{1,15}", "the name of a network interface, such as eth0")
+_ACCOUNT = _Like(r"[a-z_][a-z0-9_-]{0,31}", "the name of a user or group, such as haproxy")
 _ADDRESS = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
 _DURATION = {"type": "string", "pattern": PATTERN, "examples": ["12h", "5s"]}
 
@@ -81,6 +82,7 @@ Label = Annotated[str, AfterValidator(_LABEL), _LABEL.schema]
 Host = Annotated[str, AfterValidator(_HOST), _HOST.schema]
 Mail = Annotated[str, AfterValidator(_MAIL), _MAIL.schema]
 Interface = Annotated[str, AfterValidator(_INTERFACE), _INTERFACE.schema]
+Account = Annotated[str, AfterValidator(_ACCOUNT), _ACCOUNT.schema]
 Address = Annotated[str, AfterValidator(_address), WithJsonSchema(_ADDRESS)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Flag = Annotated[bool, Field(strict=True)]

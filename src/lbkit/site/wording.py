@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from lbkit.site.findings import Key, Problem, written
-from lbkit.site.model import Alerts, CaFamily, Certificate, Node, Pair, Site
+from lbkit.site.model import Alerts, CaFamily, Certificate, FallbackPage, HaproxySettings, Node, Pair, Site
 from lbkit.site.services import CheckReference, Fallback, Persistence, RealServer, Termination, Vip
 
 _TABLES = (
@@ -19,6 +19,8 @@ _TABLES = (
     Certificate,
     CheckReference,
     Fallback,
+    FallbackPage,
+    HaproxySettings,
     Node,
     Pair,
     Persistence,

@@ -10,9 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from lbkit.checks.kind import CheckKind, TlsParams
 from lbkit.hookspecs import hookimpl
 from lbkit_dicom_echo.echo import Terms, ae_title, status_code, verification
+from lbkit_dicom_echo.script import script
 
 if TYPE_CHECKING:
     from lbkit.checks.kind import Protocol
+    from lbkit.checks.script import Exchange
     from lbkit.checks.target import Target
 
 
@@ -50,13 +52,21 @@ REASONS = {
 }
 
 
+def _terms(params: EchoParams) -> Terms:
+    return Terms(params.aet, params.aec, params.accept_status, params.busy == "up")
+
+
 def _protocol(params: EchoParams) -> Callable[[Target], Protocol]:
-    terms = Terms(params.aet, params.aec, params.accept_status, params.busy == "up")
+    terms = _terms(params)
     return lambda target: verification(terms)
+
+
+def _script(params: EchoParams) -> Exchange | str:
+    return script(_terms(params))
 
 
 @hookimpl
 def lbkit_checks() -> list[CheckKind[EchoParams]]:
     """The check c-echo."""
-    summary = "DICOM verification: associate, C-ECHO, release"
-    return [CheckKind("c-echo", summary, EchoParams, _protocol, REASONS, "lbkit_dicom_echo.explain:EXPLAINER")]
+    summary, explain = "DICOM verification: associate, C-ECHO, release", "lbkit_dicom_echo.explain:EXPLAINER"
+    return [CheckKind("c-echo", summary, EchoParams, _protocol, REASONS, explain, _script)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from lbkit.checks.kind import CheckKind, TlsParams
+from lbkit.checks.script import HttpGet
 from lbkit.hookspecs import hookimpl
 from lbkit_https_get.exchange import exchange
 from lbkit_https_get.terms import MOST_BODY, MOST_REDIRECTS, Terms, host_header, request_path
@@ -82,7 +83,14 @@ def _protocol(params: HttpsGetParams) -> Callable[[Target], Protocol]:
     return lambda target: exchange(terms, target.host, target.port)
 
 
+def _script(params: HttpsGetParams) -> HttpGet | str:
+    if params.redirects:
+        return "redirects are not followed: set redirects = 0, and path to where they lead"
+    terms = params.exchange_terms()
+    return HttpGet(params.path, terms.host_for, params.status, params.match, params.body)
+
+
 @hookimpl
 def lbkit_checks() -> list[CheckKind[HttpsGetParams]]:
     """The check https-get."""
-    return [CheckKind("https-get", "HTTP(S) GET: status and body", HttpsGetParams, _protocol, REASONS)]
+    return [CheckKind("https-get", "HTTP(S) GET: status and body", HttpsGetParams, _protocol, REASONS, script=_script)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from lbkit.checks.kind import CheckKind, TlsTerms
+from lbkit.checks.script import Exchange
 from lbkit.hookspecs import hookimpl
 from lbkit_mtls.handshake import handshake
 from lbkit_mtls.prepared import Prepared, days
@@ -53,8 +54,18 @@ def _protocol(params: MtlsParams) -> Callable[[Target], Protocol]:
     return lambda target: handshake(prepared, target.host, time())
 
 
+def _script(params: MtlsParams) -> Exchange | str:
+    if params.expect_refusal:
+        return "a refusal is not what it looks for: take expect_refusal out"
+    if params.critical_days:
+        return (
+            "it does not count the days of a certificate: take critical_days out, and let `lbkit check mtls` count them"
+        )
+    return Exchange()
+
+
 @hookimpl
 def lbkit_checks() -> list[CheckKind[MtlsParams]]:
     """The check mtls."""
     summary = "TLS handshake with a client certificate, and how long all certificates last"
-    return [CheckKind("mtls", summary, MtlsParams, _protocol, REASONS)]
+    return [CheckKind("mtls", summary, MtlsParams, _protocol, REASONS, script=_script)]
