@@ -5,14 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 from lbkit.checks.kind import Check, CheckKind
 from lbkit.checks.target import Target
-from lbkit.errors import LbkitError, Misuse
+from lbkit.errors import LbkitError
+from lbkit.site.draft import Draft
 from lbkit.site.model import Site
+from lbkit.site.naming import vips_of
 from lbkit.site.services import RealServer, Vip
 
 KindOf: TypeAlias = Callable[[str], CheckKind[Any]]  # raises UnknownCheck, PluginBroken
@@ -46,15 +47,7 @@ def plan(
 
     What keeps a single check from being run (a file, a plugin that is missing) is said in its place; the others run.
     """
-    known = {vip.label: vip for vip in site.vips}
-    for label in vips:
-        if label not in known:
-            close = get_close_matches(label, known, 1)
-            advice = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
-            raise Misuse(f"no VIP of site {site.name} is labelled {label!r}. {advice}")
-    return list(
-        _Planner(site, kind_of).of_vips([known[label] for label in dict.fromkeys(vips or known)], real, virtual)
-    )
+    return list(_Planner(site, kind_of).of_vips(vips_of(site, vips), real, virtual))
 
 
 class _Planner:
@@ -72,7 +65,7 @@ class _Planner:
                     yield self._of_vip(vip, port)
             if real:
                 for server in vip.servers:
-                    offered = self._towards(server)
+                    offered = towards(server, self._site)
                     for port in (server.port,) if server.port else vip.ports:
                         yield self._planned(vip, server, server.address, port, offered)
 
@@ -105,26 +98,28 @@ class _Planner:
                 self._prepared[memo] = e
         return self._prepared[memo]
 
-    def _towards(self, server: RealServer) -> dict[str, object]:
-        """The TLS parameters by which the engine speaks to a real server."""
-        return self._tls(server.verify, server.client_certificate, server.server_name) if server.re_encrypt else {}
-
     def _as_client(self, vip: Vip) -> dict[str, object]:
         """The TLS parameters by which a client speaks to a VIP."""
         ends = vip.termination
-        return self._tls(ends.ca, ends.check_certificate, ends.server_name) if ends else {}
+        return _tls(self._site, ends.ca, ends.check_certificate, ends.server_name) if ends else {}
 
-    def _tls(self, family: str | None, certificate: str | None, server_name: str | None) -> dict[str, object]:
-        offered: dict[str, object] = {"tls": True, "verify": family is not None, "verify_name": server_name is not None}
-        if server_name is not None:
-            offered["server_name"] = server_name
-        if family is not None:
-            cas = self._site.ca_families[family]
-            offered |= {"ca_file": cas.ca_file, "crl_file": cas.crl_file}
-        if certificate is not None:
-            own = self._site.certificates[certificate]
-            offered |= {"cert_file": own.file, "key_file": own.key_file, "key_password_file": own.password_file}
-        return {name: value for name, value in offered.items() if value is not None}
+
+def towards(server: RealServer, site: Site | Draft) -> dict[str, object]:
+    """The TLS parameters by which the engine speaks to a real server, and its check too; none without re-encryption."""
+    return _tls(site, server.verify, server.client_certificate, server.server_name) if server.re_encrypt else {}
+
+
+def _tls(site: Site | Draft, family: str | None, certificate: str | None, server_name: str | None) -> dict[str, object]:
+    offered: dict[str, object] = {"tls": True, "verify": family is not None, "verify_name": server_name is not None}
+    if server_name is not None:
+        offered["server_name"] = server_name
+    if family is not None:
+        cas = site.ca_families[family]
+        offered |= {"ca_file": cas.ca_file, "crl_file": cas.crl_file}
+    if certificate is not None:
+        own = site.certificates[certificate]
+        offered |= {"cert_file": own.file, "key_file": own.key_file, "key_password_file": own.password_file}
+    return {name: value for name, value in offered.items() if value is not None}
 
 
 def is_of_this_machine(address: str) -> bool:

@@ -1,0 +1,155 @@
+"""From the site to a running HAProxy: render, diff, apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from lbkit.checks.plan import KindOf
+from lbkit.errors import NotDone
+from lbkit.haproxy import guarded, process, program
+from lbkit.haproxy.engine import Haproxy
+from lbkit.haproxy.program import Program
+from lbkit.haproxy.render import Rendered
+from lbkit.haproxy.render import render as rendered
+from lbkit.install import difference, files, ritual
+from lbkit.install.difference import Change
+from lbkit.site.model import Site
+from lbkit.state.intents import Intent, Intents
+
+MANIFEST = ".lbkit-manifest.json"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Applied:
+    """What was done with a configuration, or with `dry_run` would be. `steps`: sentences, in order."""
+
+    changes: tuple[Change, ...] = ()
+    reloaded: bool = False
+    started: bool = False
+    dry_run: bool = False
+    steps: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`; the keys are stable."""
+        return {
+            "changes": [{"file": str(one.path), "change": one.kind, "lines": list(one.lines)} for one in self.changes],
+            "reloaded": self.reloaded,
+            "started": self.started,
+            "dry_run": self.dry_run,
+            "steps": self.steps,
+            "warnings": self.warnings,
+        }
+
+
+def render(site: Site, kind_of: KindOf, node: str | None = None) -> Rendered:
+    """The site as HAProxy's files. `node`: which of the pair they are for, where this machine is none. Raises Misuse."""
+    return rendered(site, kind_of, node)
+
+
+def diff(site: Site, kind_of: KindOf, node: str | None = None) -> tuple[Change, ...]:
+    """What `apply` would change on this machine's disk. Raises Misuse."""
+    return difference.changes(render(site, kind_of, node).files, manifest(site))
+
+
+def apply(
+    site: Site,
+    kind_of: KindOf,
+    node: str | None = None,
+    *,
+    dry_run: bool = False,
+    state: Path | None = None,
+    progress: Progress = lambda step: None,
+) -> Applied:
+    """Bring HAProxy to the site: check, write, reload (or start) without losing a connection, read back.
+
+    Where nothing differs nothing is reloaded; intents are put in force again all the same. Raises Misuse, CannotRun; what
+    HAProxy says of a configuration it refuses, before anything is written; RolledBack where it failed later, and what was
+    there before is in force again. `state`: the folder of intents.
+    """
+    found = program.find()
+    made = rendered(site, kind_of, node)
+    haproxy = Haproxy(site)
+    progress(f"asking HAProxy {'.'.join(map(str, found.version))} what it thinks of it")
+    _check(made, found, haproxy.folder)
+    running = process.is_running(haproxy)
+    done = Applied(difference.changes(made.files, manifest(site)), dry_run=dry_run)
+    done.steps += [change.summary for change in done.changes]
+    if dry_run:
+        done.started, done.reloaded = not running, running and bool(done.changes)
+        done.steps.append(_would(done))
+        return done
+    intents = in_force(site, state)
+
+    def activate() -> None:
+        nonlocal running
+        if running:
+            progress("reloading HAProxy")
+            pid = guarded.reload(haproxy, intents)
+            done.steps.append(f"HAProxy reloaded: worker {pid}")
+        elif haproxy.configuration.exists():
+            progress("starting HAProxy")
+            done.steps.append(f"HAProxy started {process.start(haproxy, found)}")
+            running = True
+            guarded.apply_intents(haproxy, intents)
+
+    before = running
+    changed = ritual.install(
+        made.files, manifest(site), check=lambda: None, activate=activate, verify=lambda: verify(haproxy)
+    )
+    if not changed and not running:
+        activate()
+        verify(haproxy)
+    elif not changed:
+        _bring_back(haproxy, intents, done)
+    done.started, done.reloaded = not before, before and bool(changed)
+    done.steps.append(f"read back: {len(haproxy.vips)} VIPs with all their real servers, and every intent")
+    return done
+
+
+def in_force(site: Site, state: Path | None = None) -> dict[tuple[str, str], Intent]:
+    """What operators asked for, by VIP and real server; what the site no longer has is left out."""
+    known = {(vip.label, server.label) for vip in site.vips for server in vip.servers}
+    return {key: one for one in Intents(state).all() if (key := (one.vip, one.server)) in known}
+
+
+def verify(haproxy: Haproxy) -> None:
+    """Read back that HAProxy has every VIP and real server as the site has it. Raises NotDone."""
+    servers = {(one.backend, one.name): one for one in haproxy.runtime.servers()}
+    for vip in haproxy.vips:
+        for server in vip.servers:
+            there = servers.get((vip.label, server.label))
+            if there is None or there.address != server.address or there.port != (server.port or 0):
+                has = f"{there.address}:{there.port}" if there else "none"
+                raise NotDone(f"HAProxy was given {vip.label}/{server.label} at {server.address}, and has {has}.")
+
+
+def _check(made: Rendered, found: Program, folder: Path) -> None:
+    """HAProxy's own word on the files, before any of them is written."""
+    with TemporaryDirectory(prefix="lbkit-") as place:
+        files.stage(made.files, folder, Path(place))
+        program.check(found, Path(place, "haproxy.cfg"))
+
+
+def _bring_back(haproxy: Haproxy, intents: dict[tuple[str, str], Intent], done: Applied) -> None:
+    for vip, server in guarded.apply_intents(haproxy, intents):
+        done.steps.append(f"{vip}/{server} brought back to what is wanted of it")
+    if not done.steps:
+        done.steps.append("nothing differs, and nothing was reloaded")
+
+
+def _would(done: Applied) -> str:
+    if done.started:
+        return "HAProxy would be started: nobody answers at its master socket"
+    return "HAProxy would be reloaded" if done.changes else "nothing differs; nothing would be reloaded"
+
+
+def manifest(site: Site) -> Path:
+    """Where it stands what lbkit installed of HAProxy's files."""
+    return Path(site.haproxy.folder, MANIFEST)

@@ -1,0 +1,89 @@
+"""How a site is now (guide 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from lbkit.haproxy.engine import Haproxy
+from lbkit.haproxy.persistence import stuck_to
+from lbkit.operate.engines import LAYER_4
+from lbkit.operate.outcome import ServerView, VipView
+from lbkit.site.model import Site
+from lbkit.site.naming import vips_of
+from lbkit.site.services import RealServer, Vip
+from lbkit.state.intents import Intent, Intents
+from lbkit.state.observed import ServerState, VipState
+
+NOT_THERE = "{vip} is not in HAProxy's configuration. Apply the site: lbkit apply"
+
+
+def overview(site: Site, vips: Collection[str] = (), state: Path | None = None) -> list[VipView]:
+    """These VIPs (none given: all), in the site's order. `state`: the folder of intents.
+
+    Raises Misuse for a VIP that is not there, and EngineError where HAProxy does not answer.
+    """
+    chosen = vips_of(site, vips)
+    intents = {(one.vip, one.server): one for one in Intents(state).all()}
+    haproxy = Haproxy(site)
+    seen = haproxy.look() if any(vip.mode == "l7-snat" for vip in chosen) else {}
+    return [_view(haproxy, vip, seen.get(vip.label), intents) for vip in chosen]
+
+
+def _view(haproxy: Haproxy, vip: Vip, seen: VipState | None, intents: Mapping[tuple[str, str], Intent]) -> VipView:
+    if vip.mode != "l7-snat":
+        return VipView(vip, (), unseen=LAYER_4.format(vip=vip.label))
+    if seen is None:
+        return VipView(vip, (), unseen=NOT_THERE.format(vip=vip.label))
+    servers = tuple(
+        _server(server, seen.servers.get(server.label), intents.get((vip.label, server.label)))
+        for server in vip.servers
+    )
+    stuck = stuck_to(haproxy, vip)
+    return VipView(vip, servers, seen.connections, stuck, seen.fallback, tuple(_warnings(vip, servers, stuck, seen)))
+
+
+def _server(server: RealServer, state: ServerState | None, intent: Intent | None) -> ServerView:
+    if state is None:
+        drift = "it is in the site, and not in HAProxy: lbkit apply"
+        return ServerView(server, intent, "absent", "unknown", "", 0.0, 0, 0, 0, 0, drift)
+    return ServerView(
+        server,
+        intent,
+        state.wanted,
+        state.health,
+        state.why,
+        state.since,
+        state.weight,
+        state.connections,
+        state.old_connections,
+        state.total,
+        _drift(server, state, intent),
+    )
+
+
+def _drift(server: RealServer, state: ServerState, intent: Intent | None) -> str:
+    wanted = intent.wanted if intent else "online"
+    weight = server.weight if intent is None or intent.weight is None else intent.weight
+    said = []
+    if state.wanted != wanted:
+        said.append(f"HAProxy has it {state.wanted}, and {wanted} is wanted")
+    if state.weight != weight:
+        said.append(f"HAProxy has weight {state.weight}, and {weight} is wanted")
+    return f"{'; '.join(said)}: lbkit apply brings it back" if said else ""
+
+
+def _warnings(vip: Vip, servers: tuple[ServerView, ...], stuck: str | None, seen: VipState) -> Iterator[str]:
+    first = servers[0]
+    if stuck is not None and stuck != first.label:
+        back = f"lbkit pin {vip.label} --first"
+        if first.serves:
+            yield f"{vip.label} is stuck to {stuck}, and its first server {first.label} is up: {back}"
+        else:
+            yield f"{vip.label} is stuck to {stuck}; its first server {first.label} does not serve. Once it does: {back}"
+    if stuck is not None and stuck not in {server.label for server in servers}:
+        yield f"{vip.label} is stuck to {stuck}, which is none of its real servers: lbkit clear-table {vip.label}"
+    for label in seen.servers.keys() - {server.label for server in servers}:
+        yield f"{vip.label}: HAProxy has a real server {label} that the site does not have: lbkit apply"
+    if seen.fallback:
+        yield f"{vip.label}: no real server serves; its clients go to the fallback server."
