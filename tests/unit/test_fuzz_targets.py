@@ -91,3 +91,41 @@ def test_http_answer_finds_an_exchange_that_never_ends_or_hangs_on_its_chunks(ht
         http_answer.one_input(b"\0\0xy")
     with pytest.raises(AssertionError):
         http_answer.judge(http_answer.Outcome(False, "not-http", "a\x1bb", "request"))
+
+
+@pytest.fixture(scope="module")
+def haproxy_replies():
+    return target("haproxy_replies")
+
+
+def test_the_seeds_of_haproxy_replies_are_read_and_refused_by_every_reader(haproxy_replies, monkeypatch):
+    seen = {name: set() for name in haproxy_replies.READERS}
+    read = haproxy_replies.read
+
+    def watched(name, text):
+        found = read(name, text)
+        seen[name].add(isinstance(found, haproxy_replies.EngineError))
+        return found
+
+    monkeypatch.setattr(haproxy_replies, "read", watched)
+    for seed in haproxy_replies.seeds():
+        haproxy_replies.one_input(seed)
+    assert all(False in results for name, results in seen.items() if name not in ("several", "refused"))
+    assert True in seen["show-stat"] & seen["show-table-b"] & seen["refused"] & seen["several"]
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0\0", b"\5\1", b"\6\1\n"])
+def test_haproxy_replies_takes_the_shortest_inputs(haproxy_replies, data):
+    haproxy_replies.one_input(data)
+
+
+def test_haproxy_replies_finds_another_exception_and_a_table_that_hangs_on_its_chunks(haproxy_replies, monkeypatch):
+    monkeypatch.setitem(haproxy_replies.READERS, "show-info", lambda text: int(text))
+    with pytest.raises(ValueError, match="invalid literal"):
+        haproxy_replies.one_input(b"\0\0x")
+    monkeypatch.setattr(haproxy_replies, "table", len)
+    number = list(haproxy_replies.READERS).index("show-table-b")
+    with pytest.raises(AssertionError):
+        haproxy_replies.one_input(bytes((number, 1)) + b"\n\n")
+    with pytest.raises(AssertionError):
+        haproxy_replies.judge(haproxy_replies.EngineError("a\x1bb"))

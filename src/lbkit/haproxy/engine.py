@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from lbkit.errors import NotRunning, NotThere
+from lbkit.errors import NotAllowed, NotRunning, NotThere
 from lbkit.haproxy.checked import checked
 from lbkit.haproxy.master import Master
 from lbkit.haproxy.refusals import WorkerEnded
@@ -29,7 +29,10 @@ _NOT_CHECKED = ("", "INI", "UNK")  # check_status, before the first check
 
 
 class Haproxy:
-    """`timeout`: seconds for each request. Its methods raise EngineError."""
+    """`timeout`: seconds for each request. Its methods raise EngineError.
+
+    `uncounted`: why the last `look` could not count the connections of before a reload, "": it could.
+    """
 
     def __init__(self, site: Site, timeout: float = 5.0) -> None:
         self.site = site
@@ -37,6 +40,7 @@ class Haproxy:
         self.master = Master(site.haproxy.master_socket, timeout)
         self.folder = Path(site.haproxy.folder)
         self.configuration = self.folder / "haproxy.cfg"
+        self.uncounted = ""
 
     @property
     def vips(self) -> list[Vip]:
@@ -49,7 +53,7 @@ class Haproxy:
         for row in self.runtime.stats():
             of_vip.setdefault(row["pxname"], []).append(row)
         admin = {(one.backend, one.name): one for one in self.runtime.servers()}
-        old = Counter((s.backend, s.server) for _, s in self._old_sessions())
+        old = self._counted_in_old_workers()
         found: dict[str, VipState] = {}
         for vip in self.vips:
             rows = {row["svname"]: row for row in of_vip.get(vip.label, ())}
@@ -65,17 +69,29 @@ class Haproxy:
             found[vip.label] = VipState(servers, connections, FALLBACK in rows and not serving)
         return found
 
+    def _counted_in_old_workers(self) -> Counter[tuple[str | None, str | None]]:
+        """Open connections there by VIP and server; `uncounted` says why they can't be counted."""
+        try:
+            return Counter((session.backend, session.server) for _, session in self._old_sessions())
+        except (NotAllowed, NotRunning) as e:
+            self.uncounted = str(e)
+            return Counter()
+
     def bring(self, vip: str, server: str, wanted: Wanted, weight: int) -> bool:
         """Bring a real server to what is wanted of it, and read it back; whether there was anything to do."""
         now = self._server(vip, server)
         changed = False
         if in_force(now) != wanted:
-            self.runtime.set_state(vip, server, _STATES[wanted])
+            self.set_wanted(vip, server, wanted)
             changed = True
         if now.weight != weight:
             self.runtime.set_weight(vip, server, weight)
             changed = True
         return changed
+
+    def set_wanted(self, vip: str, server: str, wanted: Wanted) -> None:
+        """Set a server to what is wanted of it, whatever it is now; it need not be the site's."""
+        self.runtime.set_state(vip, server, _STATES[wanted])
 
     def end_sessions(self, vip: str, server: str) -> int:
         """End the open connections of a real server, those in old workers too; how many there were."""

@@ -2,8 +2,8 @@
 
 A new worker gets its tables from the old one some milliseconds after its first connection; until then a Last Successful VIP
 would go to its first server, and could stay there (at least one wrong connection in 34 of 40 plain reloads). So the new
-worker is told, by the server state file, that only the server it is stuck to takes clients; the others are set ready once its
-table holds the entry. What operators wanted of servers it is told the same way, before its first connection.
+worker is told, by the server state file, that only the server it is stuck to takes clients; the others are set ready once
+its table holds the entry. What operators wanted of servers it is told the same way, before its first connection.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lbkit.errors import CannotRun
 from lbkit.haproxy import persistence
 from lbkit.haproxy.engine import Haproxy, wanted_of
-from lbkit.haproxy.server_state import Told, told
+from lbkit.haproxy.sections import FALLBACK
+from lbkit.haproxy.server_state import Told, as_they_are, told
 from lbkit.site.services import Vip
-from lbkit.state.intents import Intent, Wanted
+from lbkit.state.intents import Intent
 from lbkit.state.observed import VipState
 
 ENTRY_WITHIN = 1.0  # seconds until the new worker's table has the entry; then it is given to it
@@ -29,31 +31,73 @@ _POLL = 0.005  # seconds
 _RESYNCHRONISED = 0x3  # of the flags of `show peers`: with the worker of before, and with the other node
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a worker has in force: its pid, what it prints of its servers, and how each is to be told to another worker."""
+
+    worker: int | None
+    dump: str
+    servers: tuple[Told, ...]
+
+
+def before(haproxy: Haproxy) -> Before:
+    """What `reload_back` takes. Raises EngineError."""
+    dump = haproxy.runtime.ask("show servers state")
+    servers = tuple(one for one in as_they_are(dump) if one.server != FALLBACK)
+    return Before(haproxy.master.current(), dump, servers)
+
+
 def reload(haproxy: Haproxy, intents: Mapping[tuple[str, str], Intent], timeout: float = 30.0) -> int:
     """Start a worker with the configuration on disk, and leave the old one to its connections; the new one's pid.
 
-    Every real server begins as `intents` have it. Raises EngineError, with HAProxy's own words, for a reload that failed: the
-    old worker goes on then.
+    Every real server begins as `intents` have it. Raises EngineError, with HAProxy's own words, for a reload that failed:
+    the old worker goes on then.
     """
-    _wait_until_it_can_teach(haproxy)
-    seen = haproxy.look()
-    stuck = {vip.label: label for vip in haproxy.vips if (label := _stuck(haproxy, vip, seen.get(vip.label)))}
-    with _state_file(haproxy, told(haproxy.runtime.ask("show servers state"), _told(haproxy, intents, stuck))):
-        pid = haproxy.master.reload(timeout)
+    dump = haproxy.runtime.ask("show servers state")
     try:
-        for vip in haproxy.vips:
-            if vip.label in stuck:
-                _wait_for_entry(haproxy, vip, stuck[vip.label])
+        return _reload(haproxy, dump, list(_of_site(haproxy, intents)), timeout)
     finally:
         apply_intents(haproxy, intents)
+
+
+def reload_back(haproxy: Haproxy, was: Before, timeout: float = 30.0) -> int:
+    """The same with a configuration that was in force before, the site's or not; every server is as it was then."""
+    try:
+        return _reload(haproxy, was.dump, was.servers, timeout)
+    finally:
+        for one in was.servers:
+            haproxy.set_wanted(one.backend, one.server, one.wanted)
+
+
+def _reload(haproxy: Haproxy, dump: str, servers: Sequence[Told], timeout: float) -> int:
+    _wait_until_it_can_teach(haproxy)
+    seen = haproxy.look()
+    stuck = {vip.label: label for vip in haproxy.vips if (label := _stuck(haproxy, vip, seen.get(vip.label), servers))}
+    guarded = [
+        replace(one, wanted="drain")
+        if one.wanted == "online" and stuck.get(one.backend, one.server) != one.server
+        else one
+        for one in servers
+    ]
+    with _state_file(haproxy, told(dump, guarded)):
+        pid = haproxy.master.reload(timeout)
+    for vip in haproxy.vips:
+        if vip.label in stuck:
+            _wait_for_entry(haproxy, vip, stuck[vip.label])
     return pid
 
 
 def apply_intents(haproxy: Haproxy, intents: Mapping[tuple[str, str], Intent]) -> list[tuple[str, str]]:
-    """Bring every real server to what is wanted of it; those for which there was something to do, as (VIP, server)."""
+    """Bring every real server to what is wanted of it; those for which there was something to do, as (VIP, server).
+
+    What HAProxy does not have is left out: after a reload that failed that is nothing wrong.
+    """
     changed = []
+    there = {(one.backend, one.name) for one in haproxy.runtime.servers()}
     for vip in haproxy.vips:
         for server in vip.servers:
+            if (vip.label, server.label) not in there:
+                continue
             intent = intents.get((vip.label, server.label))
             weight = server.weight if intent is None or intent.weight is None else intent.weight
             wanted = wanted_of(intent)
@@ -68,31 +112,44 @@ def apply_intents(haproxy: Haproxy, intents: Mapping[tuple[str, str], Intent]) -
     return changed
 
 
-def _stuck(haproxy: Haproxy, vip: Vip, seen: VipState | None) -> str | None:
-    """The server a VIP is to stay with; None: it may go to any, as when that server is down or no longer the site's."""
+def forget_state_file(haproxy: Haproxy) -> None:
+    """Take away what a reload that was killed has left: a HAProxy that starts would take it for true."""
+    for path in _state_paths(haproxy):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _stuck(haproxy: Haproxy, vip: Vip, seen: VipState | None, servers: Iterable[Told]) -> str | None:
+    """The server a VIP is to stay with; None: it may go to any, as when that one is down, is to go, or is there no more."""
     if vip.persistence.mode != "last-successful" or seen is None:
         return None
     label = persistence.stuck_to(haproxy, vip)
-    if label is None or label not in {server.label for server in vip.servers}:
+    if label is None or label not in {
+        one.server for one in servers if one.backend == vip.label and one.wanted == "online"
+    }:
         return None
     state = seen.servers[label]
     return label if state.wanted == "online" and state.health != "down" else None
 
 
-def _told(haproxy: Haproxy, intents: Mapping[tuple[str, str], Intent], stuck: Mapping[str, str]) -> Iterator[Told]:
+def _of_site(haproxy: Haproxy, intents: Mapping[tuple[str, str], Intent]) -> Iterator[Told]:
     for vip in haproxy.vips:
         for number, server in enumerate(vip.servers, 1):
-            wanted: Wanted = wanted_of(intents.get((vip.label, server.label)))
-            if wanted == "online" and stuck.get(vip.label, server.label) != server.label:
-                wanted = "drain"
-            yield Told(vip.label, server.label, number, server.address, server.port or 0, wanted)
+            wanted = wanted_of(intents.get((vip.label, server.label)))
+            port, tls = server.port or 0, server.re_encrypt
+            yield Told(vip.label, server.label, number, server.address, port, tls, wanted)
+
+
+def _state_paths(haproxy: Haproxy) -> tuple[Path, Path]:
+    """The file that a new worker reads, and beside it the one that is written first."""
+    path = Path(haproxy.site.haproxy.runtime, "state")
+    return path, path.with_name(".state-new")
 
 
 @contextmanager
 def _state_file(haproxy: Haproxy, text: str) -> Iterator[None]:
     """It is there for one reload alone: a stale one would drain again what an operator has put online since."""
-    path = Path(haproxy.site.haproxy.runtime, "state")
-    new = path.with_name(f".state-{os.getpid()}")
+    path, new = _state_paths(haproxy)
     try:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w") as file:
             file.write(text)

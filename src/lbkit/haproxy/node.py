@@ -1,0 +1,33 @@
+"""Which node of the pair this machine is."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from lbkit.checks.plan import is_of_this_machine
+from lbkit.errors import Misuse
+from lbkit.site.model import Node, Site
+
+NODE = "LBKIT_NODE"
+
+
+def node_of(site: Site, given: str | None = None) -> Node | None:
+    """`given`, else LBKIT_NODE, else by host name, else by address; None without a pair. Raises Misuse if it is neither."""
+    if site.pair is None:
+        return None
+    names = {node.name: node for node in site.pair.nodes}
+    there = " and ".join(names)
+    asked = given or os.environ.get(NODE)
+    if asked:
+        if asked not in names:
+            raise Misuse(f"no node of site {site.name} is called {asked!r}. There are {there}: give one with --node.")
+        return names[asked]
+    host = socket.gethostname()
+    for name in (host, host.partition(".")[0]):
+        if name in names:
+            return names[name]
+    for node in names.values():
+        if is_of_this_machine(node.address):
+            return node
+    raise Misuse(f"this machine ({host}) is no node of site {site.name}. Say which it is with --node: {there}.")

@@ -1,0 +1,43 @@
+"""What the kernel has to do for transparent VIPs (guide 15.2): answers to clients' addresses come back to HAProxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lbkit.install.files import File
+from lbkit.site.model import Site
+
+MARK = "0x1"
+TABLE = "100"
+
+NFT = f"""\
+# Packets of HAProxy's transparent connections are marked. Rendered by lbkit; may be run again: nft -f transparent.nft
+table inet lbkit_transparent
+delete table inet lbkit_transparent
+table inet lbkit_transparent {{
+    chain prerouting {{
+        type filter hook prerouting priority mangle; policy accept;
+        meta l4proto tcp socket transparent 1 meta mark set {MARK} accept
+    }}
+}}
+"""
+
+SH = f"""\
+#!/bin/sh
+# Marked packets are delivered here, whatever their address. Rendered by lbkit; may be run again, by root.
+set -e
+nft -f "$(dirname "$0")/transparent.nft"
+for family in -4 -6; do
+    ip "$family" rule show | grep -q "fwmark {MARK} lookup {TABLE}" || ip "$family" rule add fwmark {MARK} lookup {TABLE}
+    ip "$family" route replace local default dev lo table {TABLE}
+done
+"""
+
+
+def rules(site: Site) -> Iterator[File]:
+    """Two files, where a VIP is transparent."""
+    if any(vip.transparent for vip in site.vips):
+        folder = Path(site.haproxy.folder)
+        yield File(folder / "transparent.nft", NFT.encode())
+        yield File(folder / "transparent.sh", SH.encode(), 0o755)

@@ -1,0 +1,440 @@
+"""What each key of a site becomes in haproxy.cfg, and in the files beside it.
+
+`haproxy/ccw.cfg` is the profile ccw as it is rendered for lb1. To have it written anew, after a change that is wanted:
+LBKIT_REGENERATE=1 pytest tests/unit/test_haproxy_render.py
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.site_text import server, site, vip
+
+from lbkit.checks.registry import Registry
+from lbkit.errors import Misuse
+from lbkit.haproxy.quoting import line, literal, pattern, quoted
+from lbkit.haproxy.regex import not_portable
+from lbkit.haproxy.render import Rendered, node_of, render
+from lbkit.lint import lint
+from lbkit.site import profiles
+from lbkit.site.load import load_site
+
+GOLDEN = Path(__file__).parent / "haproxy" / "ccw.cfg"
+S = server("s", "192.0.2.11:80")
+
+
+@pytest.fixture
+def rendered(tmp_path):
+    """`rendered(vip, …, key=…)`: of a site."""
+
+    def make(*vips: dict[str, Any], node: str | None = None, version=(2, 8, 0), **more: Any) -> Rendered:
+        (tmp_path / "site.toml").write_text(site(*vips, **more))
+        registry = Registry()
+        return render(load_site(tmp_path / "site.toml", registry.models()), registry.kind, node, version)
+
+    return make
+
+
+@pytest.fixture
+def identities(throwaway_ca, tmp_path):
+    ca, client = throwaway_ca, throwaway_ca.client
+    return {
+        "ca_families": {"F": {"ca_file": ca.ca_file, "crl_file": ca.revocation_list()}, "G": {"ca_file": ca.ca_file}},
+        "certificates": {"c": {"file": client.cert_file, "key_file": client.key_file}},
+    }
+
+
+def section(made: Rendered, head: str) -> list[str]:
+    """The lines of the section that begins with `head`."""
+    _, found, rest = f"\n{made.configuration}".partition(f"\n{head}")
+    assert found, head
+    lines = rest.partition("\n\n")[0].splitlines()[1:]
+    return [one.strip() for one in lines]
+
+
+def of_vip(made: Rendered) -> list[str]:
+    return section(made, "listen V ")
+
+
+def names(made: Rendered) -> dict[str, tuple[int, bool]]:
+    """Each file's mode, and whether it is secret."""
+    root = made.files[-1].path.parent
+    return {str(file.path.relative_to(root)): (file.mode, file.secret) for file in made.files}
+
+
+# --- the whole ------------------------------------------------------------------------------------------------------
+
+
+def test_the_profile_ccw_is_rendered_as_it_was_reviewed(tmp_path, throwaway_ca, monkeypatch):
+    (tmp_path / "tls").mkdir()
+    client = throwaway_ca.client
+    (tmp_path / "tls/ca-cert.pem").write_bytes(Path(throwaway_ca.ca_file).read_bytes())
+    (tmp_path / "tls/client-cert.pem").write_bytes(
+        Path(client.cert_file).read_bytes() + Path(client.key_file).read_bytes()
+    )
+    (tmp_path / "site.toml").write_text(profiles.text("ccw"))
+    registry = Registry()
+    made = render(load_site(tmp_path / "site.toml", registry.models()), registry.kind, "lb1").configuration
+    if os.environ.get("LBKIT_REGENERATE") == "1":
+        GOLDEN.write_text(made)
+    assert made == GOLDEN.read_text()
+
+
+def test_the_same_site_gives_the_same_bytes(rendered):
+    one = vip("V", "192.0.2.1:80", S, protocol="http", persistence={"mode": "http-cookie"})
+    assert rendered(one).files == rendered(one).files
+
+
+def test_layer_4_is_not_haproxys(rendered):
+    made = rendered(vip("V", "192.0.2.1:80", S), vip("L4", "192.0.2.2:80", server("s", "192.0.2.9"), mode="l4-dr"))
+    assert "L4" not in made.configuration
+
+
+def test_a_site_is_loaded_and_linted_without_the_template_engine():
+    code = "import sys, lbkit.lint, lbkit.site.load; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- one key after the other ----------------------------------------------------------------------------------------
+
+COOKIE = {"protocol": "http", "persistence": {"mode": "http-cookie"}}
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ({}, ["balance leastconn"]),
+        ({"scheduler": "first"}, ["balance first"]),
+        ({"scheduler": "round-robin"}, ["balance roundrobin"]),
+        ({"persistence": {"mode": "source-ip"}},
+         ["stick-table type ipv6 size 100000 expire 30m peers _pair", "stick on src"]),
+        ({"persistence": {"mode": "source-ip", "timeout": "2h"}},
+         ["stick-table type ipv6 size 100000 expire 2h peers _pair"]),
+        ({"persistence": {"mode": "last-successful"}},
+         ["stick-table type integer size 100000 peers _pair", "stick on int(1)"]),
+        ({"persistence": {"mode": "last-successful", "timeout": "720m"}},
+         ["stick-table type integer size 100000 expire 12h peers _pair"]),
+        (COOKIE, ["cookie lb-V insert indirect nocache httponly attr SameSite=Lax",
+                  "server s 192.0.2.11:80 id 1 cookie s"]),
+        ({"protocol": "http", "persistence": {"mode": "http-cookie", "timeout": "1h"}},
+         ["cookie lb-V insert indirect nocache httponly attr SameSite=Lax maxidle 1h"]),
+        ({"client_timeout": "90s", "server_timeout": "250ms"}, ["timeout client 90s", "timeout server 250ms"]),
+        ({"protocol": "http", "x_forwarded_for": True},
+         ["option forwardfor", "http-request set-header X-Forwarded-Proto http"]),
+        ({"proxy_protocol": True},
+         ["default-server send-proxy-v2 check inter 5s rise 2 fall 3 check-send-proxy weight 100"]),
+        ({"source_address": "2001:db8::1"}, ["server s 192.0.2.11:80 id 1 source [2001:db8::1]"]),
+        ({"transparent": True}, ["server s 192.0.2.11:80 id 1 source 0.0.0.0 usesrc clientip"]),
+        ({"fallback": {"address": "127.0.0.1", "port": 9081}},
+         ["server s         192.0.2.11:80  id 1", "server _fallback 127.0.0.1:9081 id 1000 backup non-stick no-check"]),
+        ({"proxy_protocol": True, "fallback": {"address": "::1", "port": 9081}},
+         ["server _fallback [::1]:9081    id 1000 backup non-stick no-check no-send-proxy-v2"]),
+        ({"check": {"kind": "connect", "interval": "10s", "rise": 1, "fall": 7, "timeout": "3s", "port": 9}},
+         ["timeout check 3s", "default-server check inter 10s rise 1 fall 7 port 9 weight 100"]),
+    ],
+)  # fmt: skip
+def test_a_key_of_a_vip_becomes_these_lines(more, wanted, rendered):
+    check = more.get("check", "connect")
+    found = of_vip(
+        rendered(vip("V", "192.0.2.1:80", S, check=check, **{k: v for k, v in more.items() if k != "check"}))
+    )
+    assert [one for one in wanted if one not in found] == []
+
+
+def test_a_vip_without_these_keys_has_none_of_their_lines(rendered):
+    assert of_vip(rendered(vip("V", "192.0.2.1:80", S))) == [
+        "bind 192.0.2.1:80",
+        "balance leastconn",
+        "timeout check 5s",
+        "default-server check inter 5s rise 2 fall 3 weight 100",
+        "server s 192.0.2.11:80 id 1",
+    ]
+
+
+def test_what_all_servers_share_is_said_once_and_the_rest_at_each(rendered):
+    rows = [server("a", "192.0.2.11:80", weight=1), server("long", "192.0.2.112:8080", weight=0)]
+    found = of_vip(rendered(vip("V", "192.0.2.1:80", *rows)))
+    assert found[-3:] == [
+        "default-server check inter 5s rise 2 fall 3",
+        "server a    192.0.2.11:80    id 1 weight 1",
+        "server long 192.0.2.112:8080 id 2 weight 0",
+    ]
+
+
+def test_no_real_server_is_a_backup(rendered):
+    rows = [server(name, f"192.0.2.{i}:80") for i, name in enumerate("abc", 11)]
+    made = rendered(vip("V", "192.0.2.1:80", *rows, scheduler="first", persistence={"mode": "last-successful"}))
+    assert "backup" not in made.configuration
+
+
+def test_servers_without_port_are_checked_at_each_port_of_the_vip(rendered):
+    found = of_vip(rendered(vip("V", "192.0.2.1:80,81", server("s", "192.0.2.11"))))
+    assert found[:2] == ["bind 192.0.2.1:80", "bind 192.0.2.1:81"]
+    assert found[4:7] == ["option tcp-check", "tcp-check connect default port 80", "tcp-check connect default port 81"]
+    assert found[-1] == "server s 192.0.2.11 id 1"
+
+
+def test_tls_at_the_vip_and_towards_the_servers(rendered, identities):
+    ends = {"certificate": "c", "ca": "F"}
+    secured = server("s", "192.0.2.11:80", re_encrypt=True, verify="F", server_name="s.test", client_certificate="c")
+    fallback = {"address": "127.0.0.1", "port": 1}
+    one = vip("V", "192.0.2.1:80", secured, termination=ends, fallback=fallback, **COOKIE)
+    found = of_vip(rendered(one, **identities))
+    assert found[0] == (
+        "bind 192.0.2.1:80 ssl crt tls/certificates/c.pem alpn h2,http/1.1 verify required ca-file tls/families/F.pem "
+        "crl-file tls/families/F.crl"
+    )
+    assert "cookie lb-V insert indirect nocache httponly secure attr SameSite=Lax" in found
+    assert found[-3] == (
+        "default-server ssl verify required ca-file tls/families/F.pem crl-file tls/families/F.crl verifyhost s.test "
+        "sni str(s.test) crt tls/certificates/c.pem check inter 5s rise 2 fall 3 check-ssl check-sni s.test weight 100"
+    )
+    assert found[-1].endswith("id 1000 backup non-stick no-check no-ssl")
+
+
+@pytest.mark.parametrize(
+    ("terms", "wanted"),
+    [
+        ({}, "ssl verify none check"),
+        ({"server_name": "s.test"}, "ssl verify none sni str(s.test) check"),
+        ({"verify": "G"}, "ssl verify required ca-file tls/families/G.pem check"),
+    ],
+)
+def test_a_server_is_verified_as_far_as_the_site_says(terms, wanted, rendered, identities):
+    secured = server("s", "192.0.2.11:80", re_encrypt=True, **terms)
+    assert f"default-server {wanted} inter" in rendered(vip("V", "192.0.2.1:80", secured), **identities).configuration
+
+
+def test_tables_have_places_for_twice_the_connections(rendered):
+    one = vip("V", "192.0.2.1:80", S, persistence={"mode": "last-successful"})
+    made = rendered(one, haproxy={"max_connections": 200_000})
+    assert "stick-table type integer size 400000 peers _pair" in of_vip(made)
+    assert "maxconn 200000" in section(made, "global")
+
+
+def test_user_and_group_are_those_of_the_site(rendered):
+    found = section(rendered(vip("V", "192.0.2.1:80", S), haproxy={"user": "proxy", "group": "ops"}), "global")
+    assert {"user proxy", "group ops"} <= set(found)
+    assert "stats socket /run/haproxy/admin.sock mode 660 group ops level admin expose-fd listeners" in found
+    assert not {one.split()[0] for one in section(rendered(vip("V", "192.0.2.1:80", S)), "global")} & {"user", "group"}
+
+
+@pytest.mark.parametrize("version", [(2, 6, 12), (2, 9, 0)])
+def test_with_a_transparent_vip_haproxy_keeps_what_it_needs(version, rendered):
+    one = vip("V", "192.0.2.1:80", S, transparent=True)
+    made = rendered(one, haproxy={"user": "proxy"}, version=version)
+    found = section(made, "global")
+    assert ("user proxy" in found) == ("setcap cap_net_admin" in found) == (version >= (2, 9, 0))
+    assert [(name, mode) for name, (mode, _) in names(made).items()][:2] == [
+        ("transparent.nft", 0o644),
+        ("transparent.sh", 0o755),
+    ]
+
+
+def test_the_peers_are_the_pairs_nodes_or_one_alone(rendered):
+    one = vip("V", "192.0.2.1:80", S)
+    alone = rendered(one)
+    assert section(alone, "peers _pair") == ["peer local 127.0.0.1:7778"]
+    assert "localpeer local" in section(alone, "global")
+    nodes = [{"name": "lb1", "address": "192.0.2.2"}, {"name": "lb2", "address": "2001:db8::3"}]
+    paired = rendered(one, pair={"nodes": nodes}, haproxy={"peer_port": 1024}, node="lb2")
+    assert section(paired, "peers _pair") == ["peer lb1 192.0.2.2:1024", "peer lb2 [2001:db8::3]:1024"]
+    assert "localpeer lb2" in section(paired, "global")
+
+
+def test_the_fallback_page_is_there_when_it_is_asked_for(rendered, tmp_path):
+    one = vip("V", "192.0.2.1:80", S)
+    assert "_fallback_page" not in rendered(one).configuration
+    made = rendered(one, fallback_page={"port": 99})
+    assert "bind 127.0.0.1:99" in section(made, "frontend _fallback_page")
+    page = next(file.content.decode() for file in made.files if file.path.name == "fallback.html")
+    assert "test is not available" in page
+    assert not re.search(r"(src|href)=|url\(|https?:", page)
+    (tmp_path / "own.html").write_text("own")
+    own = rendered(one, fallback_page={"file": "own.html"})
+    assert next(file.content for file in own.files if file.path.name == "fallback.html") == b"own"
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_identities_are_secret_and_whole_and_only_those_that_are_used_are_written(rendered, identities, throwaway_ca):
+    unused = {"file": "/nowhere"}
+    identities["certificates"]["unused"] = unused
+    ends = {"certificate": "c", "ca": "F"}
+    made = rendered(vip("V", "192.0.2.1:80", S, termination=ends), **identities)
+    assert names(made) == {
+        "tls/certificates/c.pem": (0o600, True),
+        "tls/families/F.pem": (0o644, False),
+        "tls/families/F.crl": (0o644, False),
+        "haproxy.cfg": (0o644, False),
+    }
+    assert made.files[0].content.count(b"-----BEGIN ") == 2
+    assert all(b"\n\n" not in file.content for file in made.files[:-1])
+    assert made.certificates == {"c": made.files[0].path}
+    assert made.ca_families == {"F": made.files[1].path}
+    assert made.revocation_lists == {"F": made.files[2].path}
+    grouped = rendered(vip("V", "192.0.2.1:80", S, termination=ends), haproxy={"group": "ops"}, **identities)
+    assert grouped.files[0].mode == 0o640
+
+
+def test_a_certificate_that_cannot_be_read_is_misuse_that_names_it(rendered):
+    ends = {"certificate": "c"}
+    with pytest.raises(Misuse, match=r"none\.pem can't be read"):
+        rendered(vip("V", "192.0.2.1:80", S, termination=ends), certificates={"c": {"file": "none.pem"}})
+
+
+def test_servers_with_different_hosts_have_a_map_of_them(rendered):
+    rows = [server("a", "192.0.2.11:80"), server("b", "192.0.2.12:8080")]
+    made = rendered(vip("V", "192.0.2.1:80", *rows, check={"kind": "https-get", "tls": False}))
+    assert made.files[0].path.name == "V.map"
+    assert made.files[0].content == b"a 192.0.2.11\nb 192.0.2.12:8080\n"
+    one = rendered(vip("V", "192.0.2.1:80", *rows, check={"kind": "https-get", "tls": False, "host": "h%"}))
+    assert list(names(one)) == ["haproxy.cfg"]
+    assert "hdr Host h%% hdr" in one.configuration
+
+
+def test_a_c_echo_says_what_it_sends_and_how_much_has_to_come_before_it_decides(rendered):
+    found = of_vip(rendered(vip("V", "192.0.2.1:104", S, check={"kind": "c-echo"})))
+    start = found.index("option tcp-check")
+    shapes = [re.sub(r"(send-binary) [0-9a-f]+$", r"\1 …", one) for one in found[start + 1 : start + 8]]
+    assert shapes == [
+        "tcp-check connect default",
+        "tcp-check send-binary …",
+        "tcp-check expect min-recv 6 rbinary ^0200",
+        "tcp-check expect min-recv 107 rbinary 2100....01..00",
+        "tcp-check send-binary …",
+        "tcp-check expect min-recv 6 rbinary ^0400",
+        "tcp-check expect min-recv 64 rbinary 00000001020000003080.*0000000902000000(0000)",
+    ]
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+def test_what_haproxy_cannot_do_is_misuse_with_every_place_and_lint_says_the_same(rendered, tmp_path):
+    rows = [vip(name, f"192.0.2.{i}:80", S, check={"kind": "c-echo", "busy": "up"}) for i, name in enumerate("VW", 1)]
+    with pytest.raises(Misuse) as e:
+        rendered(*rows)
+    found = lint(tmp_path / "site.toml", Registry().models(), kind_of=Registry().kind)
+    assert str(e.value).splitlines() == [f"{one.key}: {one.message} ({one.rule})" for one in found]
+    assert len(found) == 2
+
+
+# --- nodes ----------------------------------------------------------------------------------------------------------
+
+NODES = [{"name": "lb1", "address": "198.51.100.77"}, {"name": "lb2", "address": "127.0.0.9"}]
+
+
+@pytest.fixture
+def paired(tmp_path, monkeypatch):
+    monkeypatch.delenv("LBKIT_NODE", raising=False)
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere.hospital.example")
+    (tmp_path / "site.toml").write_text(site(vip("V", "192.0.2.1:80", S), pair={"nodes": NODES}))
+    return load_site(tmp_path / "site.toml", Registry().models())
+
+
+def test_this_node_is_the_one_that_is_given_else_of_the_environment_else_of_this_host_else_of_this_address(
+    paired, monkeypatch
+):
+    assert node_of(paired).name == "lb2"
+    monkeypatch.setattr(socket, "gethostname", lambda: "lb1.hospital.example")
+    assert node_of(paired).name == "lb1"
+    monkeypatch.setenv("LBKIT_NODE", "lb2")
+    assert node_of(paired).name == "lb2"
+    assert node_of(paired, "lb1").name == "lb1"
+
+
+def test_a_node_that_is_not_of_the_pair_is_misuse_and_so_is_none(paired, monkeypatch):
+    with pytest.raises(
+        Misuse, match=r"no node of site test is called 'lb3'\. There are lb1 and lb2: give one with --node"
+    ):
+        node_of(paired, "lb3")
+    monkeypatch.setattr("lbkit.haproxy.node.is_of_this_machine", lambda address: False)
+    with pytest.raises(Misuse, match=r"this machine .* is no node of site test\. Say which it is with --node"):
+        node_of(paired)
+
+
+# --- quoting --------------------------------------------------------------------------------------------------------
+
+
+def words(text: str) -> list[str]:
+    """As HAProxy reads a line (manual 2.2): outside of quotes, a backslash keeps one of these as it is."""
+    found, word, at, inside = [], None, 0, False
+    while at < len(text):
+        one = text[at]
+        if inside:
+            inside = one != "'"
+            word = (word or "") + (one if inside else "")
+        elif one == "'":
+            inside, word = True, word or ""
+        elif one == "\\":
+            at += 1
+            assert text[at] in " \\#'\"$"
+            word = (word or "") + text[at]
+        elif one == " ":
+            found += [word] if word is not None else []
+            word = None
+        else:
+            assert one not in '#"$'
+            word = (word or "") + one
+        at += 1
+    assert not inside
+    return found + ([word] if word is not None else [])
+
+
+TEXTS = st.text(st.one_of(st.sampled_from("'\"\\$# %{}[]()~"), st.characters(exclude_categories=["Cs", "Cc"])))
+
+
+@given(st.lists(TEXTS))
+def test_every_word_is_read_as_it_was(given_words):
+    assert words(line(*given_words)) == given_words
+
+
+@given(TEXTS)
+def test_no_expansion_is_left_outside_of_quotes(text):
+    assert "$" not in re.sub(r"'[^']*'", "", quoted(text))
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\0", "\x7f"])
+def test_a_control_character_cannot_be_quoted(text):
+    with pytest.raises(ValueError, match="control character"):
+        quoted(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_pattern_matches_its_text_alone_and_is_plain_ascii(text, other):
+    expression = re.compile(pattern(text).encode())
+    assert pattern(text).isascii()
+    assert pattern(text).isprintable()
+    assert expression.fullmatch(text.encode())
+    assert bool(expression.fullmatch(other.encode())) == (text == other)
+
+
+def test_a_log_format_gives_its_text():
+    assert literal("50%[src]%%") == "50%%[src]%%%%"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ok", r"^\d{1,3}$", "[^]a]", "[]x]y", "(?:a|b)+", "(?i)ok", r"\[\]\.", '{"a": 1}', "a{2,}"]
+)
+def test_what_both_languages_read_alike_is_portable(text):
+    assert not_portable(text) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"(a)\1", r"\x41", r"\Aok", r"ok\Z", "(?=a)", "(?P<n>a)", "(?s).", "a(?i)b", "[[:alpha:]]", "[a[b]", "{,3}", "a{65536}",
+     "(?:a{900}){900}", "é", "()" * 201, r"[\p{L}]"],
+)  # fmt: skip
+def test_what_they_may_read_otherwise_is_not(text):
+    assert not_portable(text)
