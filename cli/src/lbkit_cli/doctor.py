@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -14,8 +15,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from lbkit.errors import LbkitError, NotRunning
+from lbkit_cli.site_option import SiteFile
+
 _PROGRAMS = {  # name: (arguments that print a version, what lbkit needs it for)
-    "haproxy": (["-v"], "layer-7 VIPs"),
     "ipvsadm": (["--version"], "looking at layer-4 VIPs by hand"),
     "keepalived": (["--version"], "the pair"),
     "snmpd": (["-v"], "SNMP"),
@@ -33,12 +36,19 @@ class Finding:
     found: str
 
 
-def doctor(json_: Annotated[bool, typer.Option("--json", help="Print a JSON array of findings.")] = False) -> None:
-    """Look at this machine: Python, plugins, engines and their versions. Exit code 1 when something is wrong.
+def doctor(
+    json_: Annotated[bool, typer.Option("--json", help="Print a JSON array of findings.")] = False,
+    site: SiteFile = None,
+) -> None:
+    """Look at this machine: Python, plugins, engines and their versions; whether the site's HAProxy answers.
 
+    Exits with 1 when something is wrong. What is absent is no fault: not every node needs every engine.
+
+    \b
     Example: lbkit doctor
     """
-    findings = [_python(), _core(), _foreign(), *_plugins(), *(_program(name) for name in _PROGRAMS)]
+    programs = [_haproxy(), *_of_site(site), *(_program(name) for name in _PROGRAMS)]
+    findings = [_python(), _core(), _foreign(), *_plugins(), *programs]
     if json_:
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
     else:
@@ -90,6 +100,40 @@ def _plugins() -> list[Finding]:
         else Finding(f"check {plugin.name}", "ok", f"{plugin.distribution} {plugin.version}")
         for plugin in Registry().plugins()
     ]
+
+
+def _haproxy() -> Finding:
+    """The HAProxy that lbkit would check configurations with, and start."""
+    from lbkit.haproxy import program
+
+    try:
+        found = program.find()
+    except LbkitError as e:
+        absent = not os.environ.get(program.HAPROXY) and program.installed() is None
+        return Finding("haproxy", "absent" if absent else "wrong", f"{e}")
+    return Finding("haproxy", "ok", f"{'.'.join(map(str, found.version))} at {found.path}")
+
+
+def _of_site(given: str | None) -> list[Finding]:
+    """Whether the HAProxy of the site file, where there is one, runs and may be asked."""
+    from lbkit import load_site
+    from lbkit.haproxy.engine import Haproxy
+    from lbkit.site.found import site_file
+
+    try:
+        file = site_file(given)
+    except LbkitError:
+        return []
+    name = "haproxy of the site"
+    try:
+        haproxy = Haproxy(load_site(file))
+        haproxy.master.processes()
+        info = haproxy.runtime.info()
+    except NotRunning as e:
+        return [Finding(name, "absent", f"{e}")]
+    except LbkitError as e:
+        return [Finding(name, "wrong", f"{e}")]
+    return [Finding(name, "ok", f"{info['Version']} answers, and runs for {info['Uptime']}")]
 
 
 def _program(name: str) -> Finding:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lbkit.checks.kind import validated
-from lbkit.checks.target import Target
 from lbkit_cli.kinds import KindsGroup, with_signature
 from lbkit_cli.options import given, options
 
@@ -44,6 +42,9 @@ class ExplainGroup(KindsGroup):
         explainer: Explainer[Any] = getattr(import_module(module), name)
 
         def command(target: str, json_: bool, **values: Any) -> None:
+            from lbkit.checks.kind import validated
+            from lbkit.checks.target import Target
+
             params = validated(f"explain {kind.name}", explainer.params, given(values))
             explanation = explainer.explain(Target.parse(target, params.port), params)
             if json_:

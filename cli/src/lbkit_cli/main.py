@@ -6,6 +6,7 @@ Misuse ends with 3 everywhere: 2 would read as "down".
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -13,24 +14,56 @@ import typer
 from typer.core import TyperGroup
 
 from lbkit.errors import LbkitError
-from lbkit_cli import check, doctor, explain, plugins, site_files
 
 MISUSE = 3
 GROUP = "lbkit.cli"
-_OURS = ("check", "explain", "init", "lint", "schema", "plugins", "doctor")
+_OURS = {  # in the order of the help; where each is, to be imported once it is asked for
+    "overview": "overview:overview",
+    "why": "why:why",
+    "check": "check:app",
+    "explain": "explain:app",
+    "drain": "servers:drain",
+    "halt": "servers:halt",
+    "online": "servers:online",
+    "weight": "servers:weight",
+    "intents": "intents:intents",
+    "show-table": "tables:show_table",
+    "clear-table": "tables:clear_table",
+    "pin": "tables:pin",
+    "init": "site_files:init",
+    "lint": "site_files:lint",
+    "schema": "site_files:schema",
+    "render": "install:render_app",
+    "diff": "install:diff",
+    "apply": "install:apply",
+    "reload": "install:reload",
+    "certs": "certs:app",
+    "plugins": "plugins:plugins",
+    "doctor": "doctor:doctor",
+}
 
 
 class Root(TyperGroup):
-    """Our own commands, and those of plugins, which are imported only when one of them or the help is asked for."""
+    """Our own commands and those of plugins, each imported only when it or the help is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Ours in the order of their use, then the plugins'."""
-        added = sorted({entry.name for entry in entry_points(group=GROUP)} - self.commands.keys())
+        added = sorted({entry.name for entry in entry_points(group=GROUP)} - _OURS.keys())
         return [*_OURS, *added]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, or None."""
-        return self.commands.get(cmd_name) or _from_plugin(cmd_name)
+        return _our_own(cmd_name) if cmd_name in _OURS else _from_plugin(cmd_name)
+
+
+def _our_own(name: str) -> Any:
+    module, _, attribute = _OURS[name].partition(":")
+    found = getattr(import_module(f"lbkit_cli.{module}"), attribute)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_group(found)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name)(found)
+    return typer.main.get_command(single)
 
 
 def _from_plugin(name: str) -> Any:
@@ -46,13 +79,6 @@ def _from_plugin(name: str) -> Any:
 
 
 app = typer.Typer(cls=Root, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.add_typer(check.app, name="check")
-app.add_typer(explain.app, name="explain")
-app.command("init")(site_files.init)
-app.command("lint")(site_files.lint)
-app.command("schema")(site_files.schema)
-app.command("plugins")(plugins.plugins)
-app.command("doctor")(doctor.doctor)
 
 
 def _version(asked: bool) -> None:
@@ -70,6 +96,7 @@ def lbkit(
     """Check and operate the load balancers in front of a hospital's systems.
 
     Exit codes of checks: 0 up, 1 up with a warning, 2 down, 3 could not be run.
+    Of operations: 0 done, 2 failed, 3 misuse, 4 refused (needs --force), 5 the wait ran out.
     """
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import Parameter, get_annotations
-from typing import Annotated, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 import typer
-from pydantic.fields import FieldInfo
 
-from lbkit.checks.kind import Params
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from lbkit.checks.kind import Params
 
 _METAVARS = {"s": "SECONDS", "B": "BYTES", "days": "DAYS"}
 

@@ -76,7 +76,8 @@ def lint(
     if site and site_option:
         raise Misuse("the site file is given twice. Give it as argument, or with --site.")
     file = site_file(site or site_option)
-    findings = find(file, Registry().models())
+    registry = Registry()
+    findings = find(file, registry.models(), kind_of=registry.kind)
     counts = {severity: sum(found.severity == severity for found in findings) for severity in ("error", "warning")}
     if as_json:
         found: dict[str, Any] = {"file": str(file), "errors": counts["error"], "warnings": counts["warning"]}

@@ -1,0 +1,103 @@
+"""`lbkit overview`: every VIP with its real servers, once or again and again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lbkit_cli.site_option import SiteFile, Vips
+from lbkit_cli.verb_options import duration, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console
+
+    from lbkit.operate.outcome import VipView
+
+PIPE = 200  # columns: no label is folded where a program reads on
+
+
+def overview(
+    vips: Vips = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C.")] = False,
+    interval: Annotated[
+        str, typer.Option("--interval", metavar="DURATION", help="With --watch: from one look to the next.")
+    ] = "2s",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object; with --watch one a line.")] = False,
+    site: SiteFile = None,
+) -> None:
+    """Show every VIP with its real servers: what operators asked for, and what the checks found.
+
+    A VIP is green when all its real servers take new clients, yellow when some do, red when none does. A real server
+    that an operator took out is blue. ▸ marks the one that a Last Successful VIP is stuck to.
+    Exits with 0 if all is green, 1 if something is yellow, unknown or taken out, 2 if a VIP is red; after --watch with 0.
+
+    \b
+    Example: lbkit overview CCW_NOTIFICATION --watch
+    """
+    from lbkit import load_site
+    from lbkit.operate.overview import overview as look
+    from lbkit_cli.overview_table import exit_code, show
+
+    pause = duration("--interval", interval)
+    loaded = load_site(site)
+    if watch:
+        _watch(lambda: look(loaded, vips or ()), pause, as_json, loaded.name)
+        return
+    views = look(loaded, vips or ())
+    if as_json:
+        print_json(_document(loaded.name, views))
+    else:
+        show(views, _console())
+    raise typer.Exit(exit_code(views))
+
+
+def _watch(look: Callable[[], Sequence[VipView]], pause: float, as_json: bool, name: str) -> None:
+    """Until Ctrl-C. An engine that does not answer, as while it restarts, is told, and asked again."""
+    from rich.live import Live
+
+    from lbkit.errors import EngineError
+    from lbkit_cli.overview_table import screen, show
+
+    console = _console()
+    on_screen = console.is_terminal and not as_json
+    try:
+        with Live(console=console, screen=True, auto_refresh=False) if on_screen else nullcontext() as live:
+            while True:
+                views: Sequence[VipView] = ()
+                trouble = ""
+                try:
+                    views = look()
+                except EngineError as e:
+                    trouble = str(e)
+                if live:
+                    live.update(screen(views, trouble, console), refresh=True)
+                elif trouble:
+                    print(f"lbkit: {trouble}", file=sys.stderr)
+                elif as_json:
+                    typer.echo(json.dumps(_document(name, views), ensure_ascii=False))
+                else:
+                    console.print(f"{time.strftime('%H:%M:%S')}  {name}")
+                    show(views, console)
+                time.sleep(pause)
+    except KeyboardInterrupt:
+        return
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, PIPE)
+    return console
+
+
+def _document(name: str, views: Sequence[VipView]) -> dict[str, object]:
+    return {"site": name, "vips": [view.as_dict() for view in views]}
