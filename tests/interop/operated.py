@@ -22,7 +22,6 @@ from lbkit.haproxy.engine import Haproxy
 from lbkit.operate.apply import Applied, apply
 from lbkit.operate.asked import Asked
 
-
 _BIND_ADDRESS_NO_PORT = 24  # Linux, ip(7): the port is chosen with the connection
 _given: set[int] = set()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ LBKIT = Path(sys.executable).with_name("lbkit")
 BROKEN = "CCW_NOTIFICATION/CCW_App_Server_1=wrong-body"
 
 
-def run(*words: object) -> subprocess.CompletedProcess[str]:
+def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(LBKIT), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    surroundings = os.environ | environment
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=surroundings)
 
 
 @contextmanager
@@ -40,13 +43,26 @@ def standing(*words: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, 
         process.communicate(timeout=10)
 
 
+def processes_in(folder: str) -> list[str]:
+    """The command lines of processes that name the folder."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [one for one in found if folder in one]
+
+
 def test_it_tells_the_whole_story_and_all_of_it_is_as_expected() -> None:
     ran = run("demo", "--json", "--timeout", "0.6")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     story = json.loads(ran.stdout)
-    assert len(story) >= 12
-    assert all(chapter["told"] for chapter in story)
-    assert {one["check"] for chapter in story for one in chapter["found"]} == {"https-get", "connect", "c-echo"}
+    faults, operations = story["faults"], story["operations"]
+    assert len(faults) >= 12
+    assert len(operations) >= 12
+    assert all(chapter["told"] for chapter in (*faults, *operations))
+    assert {one["check"] for chapter in faults for one in chapter["found"]} == {"https-get", "connect", "c-echo"}
+    assert sum(one["requests"] for one in operations) > 1000
+    assert processes_in("/lbkit-demo-") == []
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -63,6 +79,40 @@ def test_a_site_that_stays_can_be_checked_by_its_file_until_it_is_ended(ending: 
     assert down == [("CCW_NOTIFICATION", "CCW_App_Server_1", "body")]
     assert (process.returncode, errors) == (0, "ended\n")
     assert not folder.exists()
+    assert processes_in(str(folder)) == []
+
+
+def test_operators_commands_work_on_a_site_that_stays() -> None:
+    with standing() as (_, said):
+        there = {"LBKIT_SITE": said["site"], "LBKIT_STATE": said["state"]}
+
+        def vip() -> dict[str, Any]:
+            (found,) = json.loads(run("overview", "CCW_NOTIFICATION", "--json", **there).stdout)["vips"]
+            return dict(found)
+
+        assert vip()["colour"] == "green"
+        drained = run("drain", "CCW_NOTIFICATION", "CCW_App_Server_1", **there)
+        assert drained.returncode == 0, drained.stderr
+        assert [server["colour"] for server in vip()["servers"]] == ["blue", "green"]
+        assert run("intents", **there).stdout.count("CCW_App_Server_1") == 1
+        assert run("apply", **there).returncode == 0
+        assert vip()["colour"] == "yellow"
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("seconds", [0.4, 0.6, 0.8])
+def test_nothing_is_left_of_a_demo_that_is_ended_while_it_starts(
+    tmp_path: Path, ending: signal.Signals, seconds: float
+) -> None:
+    folder = tmp_path / "site"
+    command = [str(LBKIT), "demo", "--stay", "--folder", str(folder)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        time.sleep(seconds)
+        os.killpg(process.pid, ending)  # as a terminal does
+        process.wait(20)
+    assert processes_in(str(folder)) == []
 
 
 def test_lint_finds_no_error_in_its_site_file() -> None:
@@ -93,7 +143,8 @@ def test_on_a_terminal_it_says_where_the_site_file_is_and_what_to_type(tmp_path:
         f"Its site file: {tmp_path}/site.toml",
         "CCW_NOTIFICATION/CCW_App_Server_1",
         "down body body",
-        f" check site --site {tmp_path}/site.toml",
+        f"  export LBKIT_SITE={tmp_path}/site.toml LBKIT_STATE={tmp_path}/state",
+        " drain CCW_NOTIFICATION CCW_App_Server_1",
     ):
         assert expected in said
 
@@ -117,6 +168,8 @@ def test_somebodys_own_files_are_left_as_they_are(tmp_path: Path, name: str) -> 
         (["--stay", "--fault", "wrong-body"], "write VIP/SERVER=FAULT"),
         (["--stay", "--fault", "CCW_WEB_443/nobody=refused"], "has no server 'CCW_WEB_443/nobody'"),
         (["--stay", "--folder", "/dev/null"], "can't be written"),
+        (["--stay", "--folder", f"/tmp/{'x' * 80}"], "at most 76 letters"),
+        (["--stay", "--folder", "/tmp/a b"], "Give another --folder"),
     ],
 )
 def test_misuse_is_said_in_a_sentence(words: list[str], said: str) -> None:

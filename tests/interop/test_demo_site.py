@@ -1,4 +1,4 @@
-"""The simulated CCW site: all of it is up, each fault is found by name, and nothing is left of it."""
+"""The simulated CCW site: all of it is up, HAProxy serves it, each fault is found by name, and nothing is left of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import ssl
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -20,10 +21,14 @@ from lbkit.checks.plan import Planned, plan
 from lbkit.checks.registry import Registry
 from lbkit.checks.result import Result
 from lbkit.errors import Misuse
+from lbkit.operate.overview import overview
+from lbkit.operate.tables import pin
+from lbkit.site.naming import vip_of
+from lbkit_demo.client import VipClient
 from lbkit_demo.fault import Fault
 from lbkit_demo.hl7 import frame
 from lbkit_demo.kinds import KINDS
-from lbkit_demo.site import SimulatedSite
+from lbkit_demo.site import STATE, SimulatedSite
 from lbkit_demo.story import PLOT, checked, down, name, verdict
 
 TIMEOUT = 0.6
@@ -41,8 +46,21 @@ Driver: TypeAlias = Callable[[Planned], Result]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedSite]:
-    with SimulatedSite(tmp_path_factory.mktemp("site"), TIMEOUT) as site:
+    folder = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch, SimulatedSite(folder, TIMEOUT) as site:
+        patch.setenv(STATE, str(site.state))
         yield site
+
+
+def all_up_at_their_first_servers(site: SimulatedSite) -> None:
+    """What HAProxy has found of servers that other tests broke and mended is over."""
+    deadline = time.monotonic() + 10
+    while any(server.health != "up" for view in overview(site.site) for server in view.servers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for vip in site.site.vips:
+        if vip.persistence.mode == "last-successful":
+            pin(site.site, vip.label, first=True)
 
 
 def blocking(planned: Planned) -> Result:
@@ -80,6 +98,7 @@ def broken(site: SimulatedSite) -> Iterator[Callable[[str, str], None]]:
 
 
 def test_every_real_server_is_up_and_every_vip_that_can_be_tested_here(site: SimulatedSite) -> None:
+    all_up_at_their_first_servers(site)
     found = checked(site)
     assert [one.result.line() for one in down(found)] == []
     assert {one.vip for one in found if one.result.status == "not-testable"} == LAYER_4
@@ -106,7 +125,7 @@ def test_each_fault_is_told_by_its_step_and_reason(
 
 
 def second_servers(site: SimulatedSite, kind: str) -> list[str]:
-    """A name of each server of a kind that no VIP's relay goes to first."""
+    """A name of each server of a kind that is no VIP's first."""
     return [
         f"{vip.label}/{vip.servers[1].label}"
         for vip in site.site.vips
@@ -137,6 +156,7 @@ def test_a_check_of_the_site_finds_every_fault_there_is_by_the_name_of_its_serve
 def test_side_by_side_each_broken_server_is_found_by_its_names_and_no_other(
     site: SimulatedSite, broken: Callable[[str, str], None]
 ) -> None:
+    all_up_at_their_first_servers(site)
     expected = {}
     for subject, fault in dict(PLOT).items():
         broken(subject, fault)
@@ -150,19 +170,39 @@ def test_side_by_side_each_broken_server_is_found_by_its_names_and_no_other(
             assert verdict(one.result) == expected[name(one)], one.result.line()
 
 
-def test_a_vip_is_served_by_the_first_server_that_takes_connections(
+def test_clients_of_a_layer_7_vip_are_served_as_long_as_one_of_its_servers_is(
     site: SimulatedSite, broken: Callable[[str, str], None]
 ) -> None:
-    def of_vip() -> Result:
-        (found,) = [one for one in checked(site) if (one.vip, one.server) == ("CCW_NOTIFICATION", None)]
-        return found.result
+    client = VipClient(site.site, vip_of(site.site, "PORT_EMR_IB"), "127.0.0.1")
+    assert client.request().server == "PORT_CL_OB"
+    broken("PORT_EMR_IB/PORT_CL_OB", "refused")
+    assert client.request().server == "PORT_CL_OB_2"
+    broken("PORT_EMR_IB/PORT_CL_OB_2", "refused")
+    assert client.request().failure
 
-    broken("CCW_NOTIFICATION/CCW_App_Server_1", "reset-after-request")
-    assert verdict(of_vip()) == ("down", "request", "reset")
-    broken("CCW_NOTIFICATION/CCW_App_Server_1", "refused")
-    assert of_vip().status == "up"
-    broken("CCW_NOTIFICATION/CCW_App_Server_2", "refused")
-    assert of_vip().status == "down"
+
+def test_a_layer_4_vip_is_served_by_the_first_server_that_takes_connections(
+    site: SimulatedSite, broken: Callable[[str, str], None]
+) -> None:
+    vip = vip_of(site.site, "CCW_DICOM_1115")
+
+    def status() -> str:
+        return lbkit.check("c-echo", f"{vip.address}:{vip.ports[0]}", timeout=TIMEOUT).status
+
+    broken("CCW_DICOM_1115/DICOM_Server_1", "silent-at-associate")
+    assert status() == "down"
+    broken("CCW_DICOM_1115/DICOM_Server_1", "refused")
+    assert status() == "up"
+    broken("CCW_DICOM_1115/DICOM_Server_2", "refused")
+    assert status() == "down"
+
+
+def test_each_simulated_server_says_who_it_is_to_the_clients_of_its_vips(site: SimulatedSite) -> None:
+    all_up_at_their_first_servers(site)
+    for vip in site.site.vips:
+        if vip.mode == "l7-snat":
+            request = VipClient(site.site, vip, "127.0.0.1").request()
+            assert request.server in {server.label for server in vip.servers}, request
 
 
 def test_a_server_that_breaks_and_is_mended_keeps_its_addresses_and_ports(site: SimulatedSite) -> None:

@@ -225,7 +225,7 @@ def process_restarted(site: Operated) -> None:
 def test_drift_between_intent_and_engine_is_shown_and_an_apply_ends_it(site: Operated) -> None:
     site.haproxy.runtime.set_state("NONE", "two", "maint")
     drifting = overview(site.site, ["NONE"], site.state)[0].servers[1]
-    assert drifting.drift == "HAProxy has it halt, and online is wanted: lbkit apply brings it back"
+    assert drifting.drift == "HAProxy has it halted, and online is wanted: lbkit apply brings it back"
     assert site.apply().steps[0] == "NONE/two brought back to what is wanted of it"
     assert overview(site.site, ["NONE"], site.state)[0].servers[1].drift == ""
 

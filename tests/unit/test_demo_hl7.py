@@ -27,6 +27,11 @@ def test_a_message_is_accepted_by_its_control_id():
     assert msa == [b"MSA", b"AA", b"MSG00042"]
 
 
+def test_a_text_goes_behind_the_control_id():
+    _, msa = segments(acknowledgement(ADMISSION, b"127.0.0.1:5001"))
+    assert msa == [b"MSA", b"AA", b"MSG00042", b"127.0.0.1:5001"]
+
+
 def test_an_acknowledgement_goes_back_to_the_sender_in_the_senders_version():
     msh, _ = segments(acknowledgement(ADMISSION))
     assert msh[2:6] == [b"CCW", b"CARDIOLOGY", b"EMR", b"WARD 3"]

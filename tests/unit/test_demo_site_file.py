@@ -4,13 +4,14 @@ import socket
 import tomllib
 from contextlib import ExitStack
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 import lbkit
 from lbkit.errors import CannotRun, Misuse
 from lbkit_demo.ports import ports_for
-from lbkit_demo.sitefile import CA_FILE, CERT_FILE, FIRST_LINE, NAME, refuse_others, render
+from lbkit_demo.sitefile import CA_FILE, CERT_FILE, FIRST_LINE, NAME, refuse_unfit, render
 
 PROFILE = (files("lbkit") / "profiles" / "ccw.toml").read_text()
 HOST = "127.0.99.1"  # of this file alone
@@ -27,8 +28,8 @@ def test_it_loads_without_errors(text, tmp_path):
     assert len(lbkit.load_site(tmp_path / NAME).vips) == 15
 
 
-def test_it_is_the_profile_but_for_addresses_ports_and_timeouts(text):
-    written = text[text.index(PROFILE[:40]) :].splitlines()
+def test_it_is_the_profile_but_for_addresses_ports_checks_and_haproxys_own_table(text):
+    written = text[text.index(PROFILE[:40]) : text.index("\n# --- HAProxy ---")].splitlines()
     changed = [(before, after) for before, after in zip(PROFILE.splitlines(), written, strict=True) if before != after]
     assert {before.split(" ")[0] for before, _ in changed} <= {"address", "port", "ports", "check"}
     assert len([before for before, _ in changed if before.startswith("check")]) == 15
@@ -44,6 +45,30 @@ def test_all_its_addresses_are_this_machines_and_like_the_guides(text):
 
 def test_every_check_has_the_timeout_that_was_asked_for(text):
     assert {vip["check"]["timeout"] for vip in tomllib.loads(text)["vips"]} == {"1500ms"}
+
+
+def test_checks_are_so_quick_that_a_fault_is_found_within_a_second(text):
+    for vip in tomllib.loads(text)["vips"]:
+        assert (vip["check"]["interval"], vip["check"]["rise"], vip["check"]["fall"]) == ("500ms", 1, 2)
+
+
+def test_all_that_haproxy_writes_is_beside_the_file(text, tmp_path):
+    (tmp_path / NAME).write_text(text)
+    settings = lbkit.load_site(tmp_path / NAME).haproxy
+    assert {Path(one).parent for one in (settings.folder, settings.runtime)} == {tmp_path}
+    assert Path(settings.master_socket).parent == Path(settings.runtime)
+
+
+def test_haproxys_own_ports_are_others_where_they_are_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lbkit_demo.sitefile.STATS_PORT", taken.getsockname()[1])
+        assert tomllib.loads(render(1.0))["haproxy"]["stats_port"] != taken.getsockname()[1]
+
+
+@pytest.mark.parametrize("folder", ["/tmp/" + "x" * 72, "/tmp/two words", "/tmp/$HOME"])
+def test_a_folder_that_can_not_have_haproxys_sockets_is_refused(folder):
+    with pytest.raises(Misuse, match="at most 76 letters, digits"):
+        refuse_unfit(Path(folder))
 
 
 def test_it_says_who_wrote_it_in_its_first_line(text):
@@ -82,11 +107,11 @@ def test_a_folder_with_somebodys_own_files_is_refused(tmp_path, name):
     (tmp_path / "tls").mkdir()
     (tmp_path / name).write_text("name = 'CCW'\n")
     with pytest.raises(Misuse, match="no demo has written it"):
-        refuse_others(tmp_path)
+        refuse_unfit(tmp_path)
 
 
 def test_a_folder_of_an_earlier_demo_is_taken_again(tmp_path, text):
     (tmp_path / "tls").mkdir()
     for name, content in ((NAME, text), (CA_FILE, ""), (CERT_FILE, "")):
         (tmp_path / name).write_text(content)
-    refuse_others(tmp_path)
+    refuse_unfit(tmp_path)

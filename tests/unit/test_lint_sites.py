@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import lbkit.haproxy
 import lbkit.lint
 import lbkit.site
 from lbkit.checks.registry import Registry
@@ -100,7 +101,7 @@ def found(file, folder, kinds):
     copy.write_text(text, encoding="utf-8")
     clock = re.search(r"^#@ (.*)$", text, re.MULTILINE)
     now = datetime.fromisoformat(clock[1]).replace(tzinfo=UTC) if clock else NOW
-    for finding in lint(copy, kinds, now):
+    for finding in lint(copy, kinds, now, Registry().kind):
         yield re.sub(r"^:(\d+)", r"\1", str(finding).removeprefix(str(copy))).removeprefix(": ")
 
 
@@ -136,7 +137,7 @@ def rules_in(package):
 
 
 def test_each_rule_of_the_sources_has_a_site_that_breaks_it():
-    sources = {*rules_in(lbkit.site), *rules_in(lbkit.lint)}
+    sources = {*rules_in(lbkit.site), *rules_in(lbkit.lint), *rules_in(lbkit.haproxy)}
     assert {rule(line) for file in SITES for line in expected(file)} == sources
 
 

@@ -192,3 +192,10 @@ def test_a_layer_4_vip_that_is_elsewhere_is_checked_as_any_other(planned):
 )
 def test_an_address_of_this_machine_is_told_from_one_elsewhere(address, ours):
     assert is_of_this_machine(address) is ours
+
+
+def test_a_check_that_is_to_be_plain_is_plain_whatever_its_engine_speaks(planned, identities):
+    secured = server("a", "192.0.2.2:443", re_encrypt=True, verify="F", server_name="a.test")
+    check = {"kind": "connect", "tls": False}
+    (found,) = planned(vip("A", f"{ELSEWHERE}:443", secured, check=check), more=identities, virtual=False)
+    assert (found.check.params.tls, found.check.params.ca_file) == (False, None)

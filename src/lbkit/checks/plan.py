@@ -92,8 +92,7 @@ class _Planner:
         if memo not in self._prepared:
             try:
                 kind = self._kind_of(name)
-                taken = {key: value for key, value in offered.items() if key in kind.params.model_fields}
-                self._prepared[memo] = kind.prepare({**taken, **own})
+                self._prepared[memo] = kind.prepare(parameters(kind, offered, own))
             except LbkitError as e:
                 self._prepared[memo] = e
         return self._prepared[memo]
@@ -107,6 +106,12 @@ class _Planner:
 def towards(server: RealServer, site: Site | Draft) -> dict[str, object]:
     """The TLS parameters by which the engine speaks to a real server, and its check too; none without re-encryption."""
     return _tls(site, server.verify, server.client_certificate, server.server_name) if server.re_encrypt else {}
+
+
+def parameters(kind: CheckKind[Any], offered: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+    """A check's own, and before them those of the TLS parameters offered that its kind has; none to one without TLS."""
+    takes = kind.params.model_fields.keys() if own.get("tls") is not False else ()
+    return {**{key: value for key, value in offered.items() if key in takes}, **own}
 
 
 def _tls(site: Site | Draft, family: str | None, certificate: str | None, server_name: str | None) -> dict[str, object]:

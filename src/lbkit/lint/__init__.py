@@ -1,7 +1,8 @@
 """`lbkit lint`: everything that is wrong with a site file, and what is legal in it and dangerous.
 
 An error can't work; a warning works, and hurts one day. `lbkit.site.rules` has the errors that a site can't be loaded with;
-here are the warnings (`services`) and what the certificates' files say (`certificates`).
+here are the warnings (`services`), what the certificates' files say (`certificates`), and what the engine of layer 7
+can't do (`haproxy`).
 """
 
 from __future__ import annotations
@@ -10,18 +11,26 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from lbkit.lint import certificates, services
+from lbkit.checks.plan import KindOf
+from lbkit.lint import certificates, haproxy, services
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Finding, Problem
 from lbkit.site.load import Kinds, read
 
 
-def lint(file: str | os.PathLike[str], kinds: Kinds, now: datetime | None = None) -> list[Finding]:
-    """All findings, in the order of the file. `kinds`: the parameter model of each check. Raises Misuse: no file to read."""
+def lint(
+    file: str | os.PathLike[str], kinds: Kinds, now: datetime | None = None, kind_of: KindOf | None = None
+) -> list[Finding]:
+    """All findings, in the order of the file. `kinds`: the parameter model of each check. Raises Misuse: no file to read.
+
+    `kind_of`: each check itself, for what engines can run of it; without, nobody asks.
+    """
     reading = read(file, kinds)
-    return reading.findings(*_problems(reading.draft, kinds, now or datetime.now(UTC)))
+    return reading.findings(*_problems(reading.draft, kinds, now or datetime.now(UTC), kind_of))
 
 
-def _problems(draft: Draft, kinds: Kinds, now: datetime) -> Iterator[Problem]:
+def _problems(draft: Draft, kinds: Kinds, now: datetime, kind_of: KindOf | None) -> Iterator[Problem]:
     yield from services.problems(draft, kinds)
     yield from certificates.problems(draft, now)
+    if kind_of:
+        yield from haproxy.problems(draft, kind_of)

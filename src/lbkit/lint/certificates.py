@@ -28,16 +28,17 @@ def problems(draft: Draft, now: datetime) -> Iterator[Problem]:
     for name, certificate in draft.certificates.items():
         key: Key = ("certificates", name)
         given = {n: getattr(certificate, n) for n in ("file", "key_file", "password_file") if getattr(certificate, n)}
-        missing = list(_missing(given, key))
-        yield from missing
-        if not missing:
+        absent = list(missing(given, key))
+        yield from absent
+        if not absent:
             yield from _of_an_identity(name, given, _uses(draft, name), families, now)
     for number, vip in draft.vips.items():
         given = {n: v for n, v in vip.check.params.items() if n.endswith("_file") and isinstance(v, str)}
-        yield from _missing(given, ("vips", number, "check"))
+        yield from missing(given, ("vips", number, "check"))
 
 
-def _missing(given: dict[str, str], key: Key) -> Iterator[Problem]:
+def missing(given: dict[str, str], key: Key) -> Iterator[Problem]:
+    """Paths, by the last part of their keys, where no file is."""
     for name, path in given.items():
         if not os.path.exists(path):
             yield _error("file-missing", (*key, name), f"{path} is not there. Put the file there, or correct the path.")
@@ -53,9 +54,9 @@ def _error(rule: str, key: Key, message: str) -> Problem:
 
 def _read_family(name: str, ca_file: str, crl_file: str | None) -> Generator[Problem, None, Family | None]:
     key: Key = ("ca_families", name)
-    missing = list(_missing({"ca_file": ca_file, **({"crl_file": crl_file} if crl_file else {})}, key))
-    yield from missing
-    if missing:
+    absent = list(missing({"ca_file": ca_file, **({"crl_file": crl_file} if crl_file else {})}, key))
+    yield from absent
+    if absent:
         return None
     try:
         return read_family([ca_file], [crl_file] if crl_file else [])

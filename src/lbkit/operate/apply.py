@@ -8,15 +8,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from lbkit import disk
 from lbkit.checks.plan import KindOf
 from lbkit.errors import NotDone
-from lbkit.haproxy import guarded, process, program
+from lbkit.haproxy import guarded, listening, process, program
 from lbkit.haproxy.engine import Haproxy
 from lbkit.haproxy.program import Program
 from lbkit.haproxy.render import Rendered
 from lbkit.haproxy.render import render as rendered
 from lbkit.install import difference, files, ritual
 from lbkit.install.difference import Change
+from lbkit.operate.activation import Activation
 from lbkit.site.model import Site
 from lbkit.state.intents import Intent, Intents
 
@@ -85,32 +87,37 @@ def apply(
         done.started, done.reloaded = not running, running and bool(done.changes)
         done.steps.append(_would(done))
         return done
-    intents = in_force(site, state)
-
-    def activate() -> None:
-        nonlocal running
-        if running:
-            progress("reloading HAProxy")
-            pid = guarded.reload(haproxy, intents)
-            done.steps.append(f"HAProxy reloaded: worker {pid}")
-        elif haproxy.configuration.exists():
-            progress("starting HAProxy")
-            done.steps.append(f"HAProxy started {process.start(haproxy, found)}")
-            running = True
-            guarded.apply_intents(haproxy, intents)
-
-    before = running
-    changed = ritual.install(
-        made.files, manifest(site), check=lambda: None, activate=activate, verify=lambda: verify(haproxy)
-    )
-    if not changed and not running:
-        activate()
-        verify(haproxy)
-    elif not changed:
-        _bring_back(haproxy, intents, done)
-    done.started, done.reloaded = not before, before and bool(changed)
-    done.steps.append(f"read back: {len(haproxy.vips)} VIPs with all their real servers, and every intent")
+    with Intents(state).alone():
+        _bring(haproxy, found, made, in_force(site, state), done, progress)
     return done
+
+
+def _bring(
+    haproxy: Haproxy,
+    found: Program,
+    made: Rendered,
+    intents: dict[tuple[str, str], Intent],
+    done: Applied,
+    progress: Progress,
+) -> None:
+    guarded.forget_state_file(haproxy)
+    activate = Activation(haproxy, found, intents, progress)
+    changed = ritual.install(
+        made.files,
+        manifest(haproxy.site),
+        check=lambda: _check_places(haproxy, made),
+        activate=activate,
+        verify=lambda: verify(haproxy),
+    )
+    if changed or not activate.was_running or not _holds(haproxy):
+        if not changed:
+            activate()
+            verify(haproxy)
+        done.steps.append(activate.done)
+    else:
+        _bring_back(haproxy, intents, done)
+    done.started, done.reloaded = not activate.was_running, activate.was_running and bool(activate.done)
+    done.steps.append(f"read back: {len(haproxy.vips)} VIPs with all their real servers, and every intent")
 
 
 def in_force(site: Site, state: Path | None = None) -> dict[tuple[str, str], Intent]:
@@ -130,11 +137,26 @@ def verify(haproxy: Haproxy) -> None:
                 raise NotDone(f"HAProxy was given {vip.label}/{server.label} at {server.address}, and has {has}.")
 
 
+def _holds(haproxy: Haproxy) -> bool:
+    """Whether HAProxy has what is on its disk; it may have been written there by another hand."""
+    try:
+        verify(haproxy)
+    except NotDone:
+        return False
+    return True
+
+
 def _check(made: Rendered, found: Program, folder: Path) -> None:
     """HAProxy's own word on the files, before any of them is written."""
     with TemporaryDirectory(prefix="lbkit-") as place:
         files.stage(made.files, folder, Path(place))
         program.check(found, Path(place, "haproxy.cfg"))
+
+
+def _check_places(haproxy: Haproxy, made: Rendered) -> None:
+    now = disk.read(haproxy.configuration) or b""
+    wanted = next(one.content for one in made.files if one.path == haproxy.configuration)
+    listening.check(now.decode(errors="replace"), wanted.decode())
 
 
 def _bring_back(haproxy: Haproxy, intents: dict[tuple[str, str], Intent], done: Applied) -> None:

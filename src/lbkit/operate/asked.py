@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lbkit.errors import Misuse, Refused
+from lbkit.errors import LbkitError, Misuse, Refused
 from lbkit.haproxy.engine import Haproxy
 from lbkit.operate.engines import LAYER_4, engine_of
 from lbkit.operate.outcome import Done, ServerView, VipView
 from lbkit.operate.overview import overview
+from lbkit.operate.wording import IN_FORCE
 from lbkit.site.model import Site
 from lbkit.site.naming import everywhere, server_of, vip_of
 from lbkit.site.services import RealServer, Vip
@@ -57,29 +58,49 @@ class Place:
         return [one for one in self.view.servers if one is not self.server and one.serves]
 
 
+@contextmanager
+def alone(asked: Asked) -> Iterator[None]:
+    """One verb at a time, so that two operators do not take the last two servers of a VIP out at once."""
+    if asked.dry_run:
+        yield
+    else:
+        with Intents(asked.state).alone():
+            yield
+
+
 def places(site: Site, asked: Asked, verb: str) -> list[Place]:
     """Each place that is meant, looked at. Raises Misuse, EngineError."""
-    pairs = _pairs(site, asked)
+    pairs, left_out = _pairs(site, asked)
     views = {view.label: view for view in overview(site, [vip.label for vip, _ in pairs], asked.state)}
     found = []
     for vip, server in pairs:
         view = views[vip.label]
         if view.unseen:
             raise Misuse(view.unseen)
+        haproxy = engine_of(site, vip)
+        haproxy.master.processes()  # without it connections of before a reload could not be told, nor ended
         seen = next(one for one in view.servers if one.label == server.label)
         done = Done(vip.label, server.label, verb, asked.dry_run, connections=seen.connections)
-        found.append(Place(engine_of(site, vip), view, seen, done))
+        found.append(Place(haproxy, view, seen, done))
+    found[0].done.warnings += [
+        f"{LAYER_4.format(vip=vip.label)} {server.label} of it stays as it is." for vip, server in left_out
+    ]
     return found
 
 
-def _pairs(site: Site, asked: Asked) -> list[tuple[Vip, RealServer]]:
+_Pairs = list[tuple[Vip, RealServer]]
+
+
+def _pairs(site: Site, asked: Asked) -> tuple[_Pairs, _Pairs]:
+    """Those that are meant, and of them those that lbkit can't operate."""
     if asked.vip is not None:
         vip = vip_of(site, asked.vip)
-        return [(vip, server_of(vip, asked.server))]
-    found = [(vip, server) for vip, server in everywhere(site, asked.server) if vip.mode == "l7-snat"]
+        return [(vip, server_of(vip, asked.server))], []
+    all_of_it = list(everywhere(site, asked.server))
+    found = [(vip, server) for vip, server in all_of_it if vip.mode == "l7-snat"]
     if not found:
-        raise Misuse(LAYER_4.format(vip=f"{asked.server} is a real server of layer-4 VIPs alone: each"))
-    return found
+        raise Misuse(LAYER_4.format(vip=", ".join(vip.label for vip, _ in all_of_it)))
+    return found, [pair for pair in all_of_it if pair not in found]
 
 
 def refuse_the_last(place: Place, asked: Asked) -> None:
@@ -95,7 +116,7 @@ def refuse_the_last(place: Place, asked: Asked) -> None:
 
 def _others(place: Place) -> str:
     said = [
-        f"{one.label} is {one.engine if one.is_out else one.health}"
+        f"{one.label} is {IN_FORCE[one.engine] if one.engine != 'online' else one.health}"
         for one in place.view.servers
         if one is not place.server
     ]
@@ -126,30 +147,34 @@ def in_words(found: Intent) -> str:
     return f"{found.wanted} by {found.who} at {moment}{until}{why}"
 
 
-@contextmanager
-def recorded(asked: Asked, intents: Mapping[tuple[str, str], Intent]) -> Iterator[None]:
-    """The intents are in the store while the block carries them out; they are taken back if it fails."""
-    store = Intents(asked.state)
-    before = {key: store.of(*key) for key in intents}
-    store.record(*intents.values())
-    try:
-        yield
-    except BaseException:
-        store.restore(before)
-        raise
-
-
 Carry = Callable[[Place, Intent], None]
 
 
-def carry_out(asked: Asked, found: list[Place], wanted: Wanted, carry: Carry, **more: Any) -> list[Done]:
-    """Record what is wanted of each place, then `carry` it out there; with a dry run nothing."""
-    if not asked.dry_run:
-        intents = [intent(place, asked, wanted, **more) for place in found]
-        with recorded(asked, {(one.vip, one.server): one for one in intents}):
-            for place, one in zip(found, intents, strict=True):
-                carry(place, one)
+def carry_out(asked: Asked, found: list[Place], intents: list[Intent], carry: Carry) -> list[Done]:
+    """Record the intent for each place, then `carry` it out there; with a dry run nothing.
+
+    Where that fails, what was asked before is asked again, of the engine too as far as that still answers.
+    """
+    if asked.dry_run:
+        return [place.done for place in found]
+    store = Intents(asked.state)
+    before = {(one.vip, one.server): store.of(one.vip, one.server) for one in intents}
+    store.record(*intents)
+    try:
+        for place, one in zip(found, intents, strict=True):
+            carry(place, one)
+    except BaseException:
+        store.restore(before)
+        for place in found:
+            with suppress(LbkitError):
+                weight = place.server.weight
+                place.haproxy.bring(place.vip.label, place.server.label, _before(place), weight)
+        raise
     return [place.done for place in found]
+
+
+def _before(place: Place) -> Wanted:
+    return "online" if place.server.engine == "absent" else place.server.engine
 
 
 def weight_of(place: Place, found: Intent) -> int:

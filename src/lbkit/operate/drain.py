@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lbkit.haproxy import persistence
-from lbkit.operate.asked import Asked, Place, carry_out, places, refuse_the_last, weight_of
+from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, refuse_the_last, weight_of
 from lbkit.operate.outcome import Done
+from lbkit.operate.wording import many
 from lbkit.site.model import Site
 from lbkit.state.intents import Intent
 
@@ -17,25 +18,27 @@ def drain(site: Site, asked: Asked, *, move_sticky: bool = False) -> list[Done]:
 
     Raises Misuse, EngineError; Refused, if it is the last one that serves.
     """
-    found = places(site, asked, "drain")
-    for place in found:
-        refuse_the_last(place, asked)
-        _foretell(place, move_sticky)
-    return carry_out(asked, found, "drain", _carry, sticky=move_sticky)
+    with alone(asked):
+        found = places(site, asked, "drain")
+        for place in found:
+            refuse_the_last(place, asked)
+            _foretell(place, move_sticky)
+        return carry_out(asked, found, [intent(place, asked, "drain", sticky=move_sticky) for place in found], _carry)
 
 
 def _foretell(place: Place, move_sticky: bool) -> None:
     vip, label, steps = place.vip, place.server.label, place.done.steps
-    steps.append(f"no new connections for {label} of {vip.label}; its {place.server.connections} open ones live on")
+    living = many(place.server.connections, "open connection")
+    steps.append(f"no new connections for {label} of {vip.label}; {living} of it live on")
     named = persistence.entries_of(place.haproxy, vip, label)
     mode = vip.persistence.mode
     if mode == "last-successful" and named:
         steps.append(f"the entry of {vip.label} is cleared: the next client goes to {_next(place)}")
     elif mode == "source-ip" and move_sticky:
-        steps.append(f"the {named} clients that the table keeps on {label} move with their next connection")
+        steps.append(f"{many(named, 'client')} that the table keeps on {label} move with their next connection")
     elif mode == "source-ip":
         place.done.warnings.append(
-            f"the {named} clients that the table keeps on {label} still get it, until their entries end. "
+            f"{many(named, 'client')} that the table keeps on {label} still get it, until their entries end. "
             "Give --sticky move to move them now, or --wait to wait for them."
         )
     elif mode == "http-cookie" and move_sticky:
@@ -50,10 +53,10 @@ def _next(place: Place) -> str:
     return place.others[0].label if place.others else "nobody: none is left"
 
 
-def _carry(place: Place, intent: Intent) -> None:
+def _carry(place: Place, wanted: Intent) -> None:
     haproxy, vip, label = place.haproxy, place.vip, place.server.label
-    haproxy.bring(vip.label, label, "drain", weight_of(place, intent))
-    if vip.persistence.mode == "last-successful" or intent.sticky:
+    haproxy.bring(vip.label, label, "drain", weight_of(place, wanted))
+    if vip.persistence.mode == "last-successful" or wanted.sticky:
         persistence.move_away(haproxy, vip, label)
     else:
         persistence.keep_cookies_off(haproxy, vip, label, off=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lbkit.haproxy import persistence
-from lbkit.operate.asked import Asked, Place, carry_out, places, refuse_the_last, weight_of
+from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, refuse_the_last, weight_of
 from lbkit.operate.outcome import Done
+from lbkit.operate.wording import many
 from lbkit.site.model import Site
 from lbkit.state.intents import Intent
 
@@ -15,22 +16,23 @@ def halt(site: Site, asked: Asked) -> list[Done]:
     Its checks stop: its health is unknown until it is online again. Raises Misuse, EngineError; Refused, if it is the last
     one that serves.
     """
-    found = places(site, asked, "halt")
-    for place in found:
-        refuse_the_last(place, asked)
-        vip, label = place.vip.label, place.server.label
-        place.done.steps.append(
-            f"no connections for {label} of {vip}; its {place.server.connections} open ones are ended"
-        )
-        if place.view.stuck_to == label:
-            goes = place.others[0].label if place.others else "nobody: none is left"
-            place.done.steps.append(f"the entry of {vip} is cleared: the next client goes to {goes}")
-    return carry_out(asked, found, "halt", _carry)
+    with alone(asked):
+        found = places(site, asked, "halt")
+        for place in found:
+            refuse_the_last(place, asked)
+            vip, label = place.vip.label, place.server.label
+            place.done.steps.append(
+                f"no connections for {label} of {vip}; {many(place.server.connections, 'open connection')} of it end"
+            )
+            if place.view.stuck_to == label:
+                goes = place.others[0].label if place.others else "nobody: none is left"
+                place.done.steps.append(f"the entry of {vip} is cleared: the next client goes to {goes}")
+        return carry_out(asked, found, [intent(place, asked, "halt") for place in found], _carry)
 
 
-def _carry(place: Place, intent: Intent) -> None:
+def _carry(place: Place, wanted: Intent) -> None:
     haproxy, vip, label = place.haproxy, place.vip, place.server.label
-    haproxy.bring(vip.label, label, "halt", weight_of(place, intent))
+    haproxy.bring(vip.label, label, "halt", weight_of(place, wanted))
     if vip.persistence.mode == "last-successful":
         persistence.move_away(haproxy, vip, label)
     persistence.keep_cookies_off(haproxy, vip, label, off=False)

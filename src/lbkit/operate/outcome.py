@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lbkit.site.services import RealServer, Vip
-from lbkit.state.intents import Intent
+from lbkit.state.intents import Intent, Wanted
 from lbkit.state.observed import Health
 
 Colour = Literal["green", "yellow", "red", "blue"]
@@ -17,13 +17,13 @@ class ServerView:
     """A real server of a VIP: what the operator asked for and what the checks found, apart.
 
     `intent`: None: nobody asked for anything, so it is online. `engine`: what the engine has in force. `why`: the last
-    check, in its engine's words. `since`: seconds since its health changed. `connections`: open ones, `old_connections` of
-    them in workers of before a reload. `drift`: how engine and intent differ, "": they agree.
+    check, in its engine's words. `since`: seconds since it went up, down, out or back. `connections`: open ones,
+    `old_connections` of them in workers of before a reload. `drift`: how engine and intent differ, "": they agree.
     """
 
     server: RealServer
     intent: Intent | None
-    engine: str
+    engine: Wanted | Literal["absent"]
     health: Health
     why: str
     since: float

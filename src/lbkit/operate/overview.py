@@ -9,6 +9,7 @@ from lbkit.haproxy.engine import Haproxy
 from lbkit.haproxy.persistence import stuck_to
 from lbkit.operate.engines import LAYER_4
 from lbkit.operate.outcome import ServerView, VipView
+from lbkit.operate.wording import IN_FORCE
 from lbkit.site.model import Site
 from lbkit.site.naming import vips_of
 from lbkit.site.services import RealServer, Vip
@@ -40,7 +41,10 @@ def _view(haproxy: Haproxy, vip: Vip, seen: VipState | None, intents: Mapping[tu
         for server in vip.servers
     )
     stuck = stuck_to(haproxy, vip)
-    return VipView(vip, servers, seen.connections, stuck, seen.fallback, tuple(_warnings(vip, servers, stuck, seen)))
+    warnings = list(_warnings(vip, servers, stuck, seen))
+    if haproxy.uncounted and vip is haproxy.vips[0]:
+        warnings.append(f"connections of before a reload are not counted: {haproxy.uncounted}")
+    return VipView(vip, servers, seen.connections, stuck, seen.fallback, tuple(warnings))
 
 
 def _server(server: RealServer, state: ServerState | None, intent: Intent | None) -> ServerView:
@@ -67,7 +71,7 @@ def _drift(server: RealServer, state: ServerState, intent: Intent | None) -> str
     weight = server.weight if intent is None or intent.weight is None else intent.weight
     said = []
     if state.wanted != wanted:
-        said.append(f"HAProxy has it {state.wanted}, and {wanted} is wanted")
+        said.append(f"HAProxy has it {IN_FORCE[state.wanted]}, and {wanted} is wanted")
     if state.weight != weight:
         said.append(f"HAProxy has weight {state.weight}, and {weight} is wanted")
     return f"{'; '.join(said)}: lbkit apply brings it back" if said else ""

@@ -8,7 +8,9 @@ from lbkit.errors import Misuse
 from lbkit.haproxy import guarded, program
 from lbkit.haproxy.engine import Haproxy
 from lbkit.operate.apply import Applied, Progress, in_force
+from lbkit.operate.wording import many
 from lbkit.site.model import Site
+from lbkit.state.intents import Intents
 
 
 def reload(
@@ -30,8 +32,9 @@ def reload(
         done.steps.append(f"HAProxy would be reloaded with {haproxy.configuration}")
         return done
     progress("reloading HAProxy")
-    pid = guarded.reload(haproxy, in_force(site, state))
+    with Intents(state).alone():
+        pid = guarded.reload(haproxy, in_force(site, state))
     done.steps.append(f"HAProxy reloaded: worker {pid}; every intent is in force")
     if old := haproxy.old_connections():
-        done.warnings.append(f"{old} connections of before live on in old workers, until they end.")
+        done.warnings.append(f"{many(old, 'connection')} of before the reload live on in old workers, until they end.")
     return done

@@ -12,6 +12,7 @@ from lbkit.haproxy.engine import Haproxy
 from lbkit.operate.engines import engine_of
 from lbkit.operate.outcome import Done, VipView
 from lbkit.operate.overview import overview
+from lbkit.operate.wording import IN_FORCE, many
 from lbkit.site.model import Site
 from lbkit.site.naming import server_of, vip_of
 from lbkit.site.services import Vip
@@ -87,7 +88,7 @@ def clear(
     shown = show(site, vip, key=key, server=server, limit=1 << 30)
     done = Done(vip, label, "clear-table", dry_run)
     named = sorted({one.server for one in shown.entries if one.server})
-    what = f"the entry of {key}" if key is not None else f"{len(shown.entries)} entries"
+    what = f"the entry of {key}" if key is not None else many(len(shown.entries), "entry")
     done.steps.append(f"{what} of table {vip} taken out ({', '.join(named) or 'no server named'})")
     view = overview(site, [vip])[0]
     _say_where_next(done, view)
@@ -121,7 +122,9 @@ def pin(
     view = overview(site, [vip])[0]
     seen = next(one for one in view.servers if one.label == chosen.label)
     if not seen.serves or seen.health != "up":
-        how = f"out: {seen.engine}" if seen.is_out else f"{seen.health}{f' ({seen.why})' if seen.why else ''}"
+        how = (
+            IN_FORCE[seen.engine] if seen.engine != "online" else f"{seen.health}{f' ({seen.why})' if seen.why else ''}"
+        )
         if not force:
             raise Refused(f"{chosen.label} of {vip} is {how}. Bring it back first, or give --force.")
         done.warnings.append(f"{chosen.label} is {how}: clients go to another one until it serves.")

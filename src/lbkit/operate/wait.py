@@ -10,6 +10,7 @@ from lbkit.errors import WaitRanOut
 from lbkit.haproxy.persistence import entries_of
 from lbkit.operate.engines import engine_of
 from lbkit.operate.outcome import Done
+from lbkit.operate.wording import many
 from lbkit.site.model import Site
 from lbkit.site.naming import vip_of
 
@@ -34,8 +35,8 @@ class Left:
     def __str__(self) -> str:
         """What is left, in words."""
         old = f" and {self.old_connections} of before a reload" if self.old_connections else ""
-        entries = f", {self.entries} clients that the table keeps there" if self.entries else ""
-        return f"{self.vip}/{self.server}: {self.connections} open connections{old}{entries}"
+        entries = f", {many(self.entries, 'client')} that the table keeps there" if self.entries else ""
+        return f"{self.vip}/{self.server}: {many(self.connections, 'open connection')}{old}{entries}"
 
 
 def wait(site: Site, done: Sequence[Done], timeout: float, seen: Callable[[list[Left]], None] | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lbkit.errors import Misuse
-from lbkit.operate.asked import Asked, Place, intent, places, recorded, refuse_the_last
+from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, refuse_the_last, weight_of
 from lbkit.operate.outcome import Done
 from lbkit.site.model import Site
 from lbkit.state.intents import Intent
@@ -18,21 +18,21 @@ def weight(site: Site, asked: Asked, to: int) -> list[Done]:
     """
     if not 0 <= to <= 256:
         raise Misuse(f"a weight of {to}: give one from 0 to 256.")
-    found = places(site, asked, "weight")
-    for place in found:
-        if to == 0:
-            refuse_the_last(place, asked)
-        if place.vip.scheduler == "first":
-            place.done.warnings.append(
-                f"{place.vip.label} takes the first server that is up: of weights, only 0 means anything there."
-            )
-        place.done.steps.append(f"{place.server.label} of {place.vip.label} gets weight {to}")
-    if not asked.dry_run:
-        intents = [_intent(place, asked, to) for place in found]
-        with recorded(asked, {(one.vip, one.server): one for one in intents}):
-            for place, one in zip(found, intents, strict=True):
-                place.haproxy.bring(one.vip, one.server, one.wanted, to)
-    return [place.done for place in found]
+    with alone(asked):
+        found = places(site, asked, "weight")
+        for place in found:
+            if to == 0:
+                refuse_the_last(place, asked)
+            if place.vip.scheduler == "first":
+                place.done.warnings.append(
+                    f"{place.vip.label} takes the first server that is up: of weights, only 0 means anything there."
+                )
+            place.done.steps.append(f"{place.server.label} of {place.vip.label} gets weight {to}")
+        return carry_out(asked, found, [_intent(place, asked, to) for place in found], _carry)
+
+
+def _carry(place: Place, wanted: Intent) -> None:
+    place.haproxy.bring(wanted.vip, wanted.server, wanted.wanted, weight_of(place, wanted))
 
 
 def _intent(place: Place, asked: Asked, to: int) -> Intent:

@@ -14,6 +14,7 @@ from lbkit.operate.asked import in_words
 from lbkit.operate.engines import engine_of
 from lbkit.operate.outcome import ServerView, VipView
 from lbkit.operate.overview import overview
+from lbkit.operate.wording import many
 from lbkit.site.model import Site
 from lbkit.site.naming import server_of, vip_of
 from lbkit.state.intents import Intents
@@ -62,7 +63,7 @@ def why(site: Site, vip: str, server: str | None = None, state: Path | None = No
 def _traffic(site: Site, view: VipView) -> list[str]:
     vip = view.vip
     serving = [server.label for server in view.servers if server.serves]
-    said = [f"{view.connections} clients are connected."]
+    said = [f"{many(view.connections, 'client')} connected."]
     if not serving:
         said.append("New clients go to the fallback server." if view.fallback else "New clients are turned away.")
     elif vip.persistence.mode == "last-successful":
@@ -94,7 +95,8 @@ def _server(one: ServerView, last: Any) -> list[str]:
     if one.drift:
         said.append(f"Drift: {one.drift}.")
     old = f", {one.old_connections} of them of before a reload" if one.old_connections else ""
-    said.append(f"{one.connections} connections are open{old}; {one.total} since HAProxy started. Weight {one.weight}.")
+    now = many(one.connections, "open connection")
+    said.append(f"{now}{old}; {one.total} since its worker started. Weight {one.weight}.")
     return said
 
 

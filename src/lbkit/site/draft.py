@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from lbkit.site.findings import Key, Problem
-from lbkit.site.model import Alerts, CaFamily, Certificate, Pair, Site
+from lbkit.site.model import Alerts, CaFamily, Certificate, FallbackPage, HaproxySettings, Pair, Site
 from lbkit.site.services import Vip
 from lbkit.site.wording import problems_of
 
@@ -26,6 +26,8 @@ class Draft:
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
     pair: Pair | None = None
     alerts: Alerts | None = None
+    haproxy: HaproxySettings | None = None
+    fallback_page: FallbackPage | None = None
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -39,11 +41,8 @@ def draft(document: Mapping[str, Any], folder: Path) -> tuple[Site | None, Draft
         wrong = {error["loc"][:depth] for error in errors for depth in (1, 2)}
         return None, _right(document, wrong, context), problems_of(errors, document)
     known = {"ca_families": frozenset(site.ca_families), "certificates": frozenset(site.certificates)}
-    return (
-        site,
-        Draft(dict(enumerate(site.vips)), site.ca_families, site.certificates, site.pair, site.alerts, known),
-        [],
-    )
+    vips, singles = dict(enumerate(site.vips)), (site.pair, site.alerts, site.haproxy, site.fallback_page)
+    return site, Draft(vips, site.ca_families, site.certificates, *singles, known), []
 
 
 def _right(document: Mapping[str, Any], wrong: set[Key], context: Mapping[str, Any]) -> Draft:
@@ -65,5 +64,7 @@ def _right(document: Mapping[str, Any], wrong: set[Key], context: Mapping[str, A
         those(Certificate, "certificates", table("certificates").items()),
         one(Pair, "pair"),
         one(Alerts, "alerts"),
+        one(HaproxySettings, "haproxy"),
+        one(FallbackPage, "fallback_page"),
         {name: frozenset(table(name)) for name in ("ca_families", "certificates")},
     )

@@ -40,17 +40,20 @@ def server_of(vip: Vip, rip: str) -> RealServer:
 
 
 def everywhere(site: Site, rip: str) -> Iterator[tuple[Vip, RealServer]]:
-    """Each place of a real server in the site: by address, or by a label, which means its address. Raises Misuse."""
-    addresses = {s.address for vip in site.vips for s in vip.servers if rip in (s.label, s.address)}
-    if not addresses:
-        labels = dict.fromkeys(server.label for vip in site.vips for server in vip.servers)
+    """Each place of a real server in the site. By address: all that are there; by label: also those of other labels at its
+    address and port. Raises Misuse where there is none.
+    """
+    all_of_them = [(vip, server) for vip in site.vips for server in vip.servers]
+    named = {(server.address, server.port) for _, server in all_of_them if server.label == rip}
+    found = [
+        (vip, server)
+        for vip, server in all_of_them
+        if rip in (server.label, server.address) or (server.address, server.port) in named
+    ]
+    if not found:
+        labels = dict.fromkeys(server.label for _, server in all_of_them)
         raise Misuse(f"no VIP of site {site.name} has a real server {rip!r}. {_advice(rip, labels)}")
-    if len(addresses) > 1:
-        raise Misuse(f"{rip} is at {' and at '.join(sorted(addresses))}. Give the address of the one that is meant.")
-    for vip in site.vips:
-        for server in vip.servers:
-            if server.address in addresses:
-                yield vip, server
+    yield from found
 
 
 def _advice(name: str, known: Iterable[str]) -> str:

@@ -123,6 +123,23 @@ def _ports(draft: Draft) -> Iterator[Problem]:
                     f"{vip.label}: {vip.address} port {port} is {owner}. Give one of them another address or port."
                 )
                 yield _error("overlapping-ports", key, message)
+    owners = {place: f"{draft.vips[number].label}'s" for place, number in taken.items()}
+    for own, place, what in _own_ports(draft):
+        owner = owners.setdefault(place, what)
+        if owner != what:
+            message = f"{place[0]} port {place[1]} is {owner} already, and cannot be {what}. Give another."
+            yield _error("overlapping-ports", own, message)
+
+
+def _own_ports(draft: Draft) -> Iterator[tuple[Key, tuple[str, int], str]]:
+    """Where HAProxy listens besides the VIPs."""
+    if draft.haproxy:
+        yield ("haproxy", "stats_port"), ("127.0.0.1", draft.haproxy.stats_port), "that of the statistics"
+        for address in [node.address for node in draft.pair.nodes] if draft.pair else ["127.0.0.1"]:
+            yield ("haproxy", "peer_port"), (address, draft.haproxy.peer_port), "that of the peers"
+    if draft.fallback_page:
+        page = draft.fallback_page
+        yield ("fallback_page", "port"), (page.address, page.port), "that of the fallback page"
 
 
 def _names(draft: Draft) -> Iterator[Problem]:

@@ -179,6 +179,13 @@ class Intents:
             return tuple(kept.pop(key) for key in [key for key in kept if key not in stays])
 
     @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While the block runs no other process is in such a block: what was looked at still holds when it is acted on."""
+        group = self._make_folder()
+        with disk.locked(self.path.with_name("verbs.lock"), self._timeout, 0o660, group):
+            yield
+
+    @contextmanager
     def _changing(self) -> Iterator[_Kept]:
         """The intents, to be changed in place; written as the block ends well."""
         group = self._make_folder()

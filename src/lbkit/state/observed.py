@@ -16,7 +16,8 @@ class ServerState:
     """A real server as its engine has it.
 
     `why`: the last check, in the engine's words. `since`: seconds since its state changed. `connections`: open ones,
-    `old_connections` besides, in processes of before a reload. `total`: since the engine started.
+    `old_connections` of
+    them in processes of before a reload. `total`: since the engine started.
     """
 
     wanted: Wanted

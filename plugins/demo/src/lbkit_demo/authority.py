@@ -39,13 +39,13 @@ class Authority:
         cert_file.touch(0o600)
         self._ca.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(cert_file)
 
-    def contexts(self, *names: str) -> Contexts:
-        """What a server of these names can be told to serve with. All want a client's certificate."""
-        own = self._ca.issue_cert(*names)
+    def contexts(self, name: str) -> Contexts:
+        """What a server of this name can be told to serve with. All want a client's certificate."""
+        own = self._ca.issue_cert(name)
         return {
             OWN: _context(own, self._ca),
-            EXPIRED: _context(self._ca.issue_cert(*names, not_after=LONG_AGO), self._ca),
-            OF_ANOTHER_CA: _context(self._foreign.issue_cert(*names), self._ca),
+            EXPIRED: _context(self._ca.issue_cert(name, not_after=LONG_AGO), self._ca),
+            OF_ANOTHER_CA: _context(self._foreign.issue_cert(name), self._ca),
             OF_ANOTHER_NAME: _context(self._ca.issue_cert("archive.hospital.example"), self._ca),
             FOR_OTHER_CLIENTS: _context(own, self._foreign),
         }

@@ -1,5 +1,6 @@
 """The command `lbkit demo`. It loads what it needs when it runs: every `lbkit` command imports this module."""
 
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,11 @@ import typer
 from lbkit.errors import Misuse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lbkit_demo.operations import Operation
     from lbkit_demo.site import SimulatedSite
+    from lbkit_demo.story import Chapter
 
 NOT_AS_EXPECTED = 2
 
@@ -36,9 +41,9 @@ def demo(
     timeout: Timeout = 1.0,
     as_json: Json = False,
 ) -> None:
-    """Run the whole CCW site on this machine, break one server after the other, and show what lbkit says of each.
+    """Run the whole CCW site on this machine: operate it under its clients' traffic, then break one server after the other.
 
-    Exits with 0 if lbkit said of each fault what it should, else with 2.
+    Exits with 0 if no client noticed what it should not, and lbkit said of each fault what it should; else with 2.
 
     Example: lbkit demo --stay --fault CCW_NOTIFICATION/CCW_App_Server_1=wrong-body
     """
@@ -77,22 +82,32 @@ def _pairs(given: list[str]) -> dict[str, str]:
 
 def _stay(folder: Path | None, timeout: float, faults: dict[str, str], as_json: bool) -> None:
     """Serve until Ctrl-C or SIGTERM, which is how this is meant to end."""
-    import signal
     import threading
-    from contextlib import nullcontext
-    from tempfile import TemporaryDirectory
 
-    from lbkit_demo.site import SimulatedSite
-
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.default_int_handler)
-    kept = nullcontext(folder) if folder else TemporaryDirectory(prefix="lbkit-demo-")
     try:
-        with kept as place, SimulatedSite(Path(place), timeout, faults) as site:
+        with _running(folder, timeout, faults) as site:
             _show(site, as_json)
             threading.Event().wait()
     except KeyboardInterrupt:
         typer.echo("ended", err=True)
+
+
+@contextmanager
+def _running(folder: Path | None, timeout: float, faults: dict[str, str]) -> "Iterator[SimulatedSite]":
+    """The site, in a folder that is gone afterwards if none is given. Intents of this process are kept with it."""
+    import os
+    from tempfile import TemporaryDirectory
+
+    from lbkit_demo.ending import Ending
+    from lbkit_demo.site import STATE, SimulatedSite
+
+    ending = Ending()
+    with ExitStack() as stack:
+        with ending.held():
+            place = folder or stack.enter_context(TemporaryDirectory(prefix="lbkit-demo-"))
+            site = stack.enter_context(SimulatedSite(Path(place), timeout, faults))
+        os.environ[STATE] = str(site.state)
+        yield site
 
 
 def _show(site: "SimulatedSite", as_json: bool) -> None:
@@ -110,12 +125,11 @@ def _show(site: "SimulatedSite", as_json: bool) -> None:
 
 def _tell(timeout: float, as_json: bool) -> bool:
     """The story; whether all of it went as it should."""
-    from tempfile import TemporaryDirectory
-
-    from lbkit_demo.site import SimulatedSite
-
-    with TemporaryDirectory(prefix="lbkit-demo-") as folder, SimulatedSite(Path(folder), timeout) as site:
-        return _tell_json(site) if as_json else _tell_screen(site)
+    try:
+        with _running(None, timeout, {}) as site:
+            return _tell_json(site) if as_json else _tell_screen(site)
+    except KeyboardInterrupt:
+        raise typer.Abort from None
 
 
 def _tell_screen(site: "SimulatedSite") -> bool:
@@ -123,29 +137,39 @@ def _tell_screen(site: "SimulatedSite") -> bool:
     from rich.console import Console
 
     from lbkit_demo import screen
+    from lbkit_demo.shift import operations
     from lbkit_demo.story import chapters, checked, down
 
     console = Console(highlight=False)
     found = checked(site)
     screen.opening(console, site, found)
-    told = []
+    done: list[Operation] = []
+    told: list[Chapter] = []
+    screen.operating(console, site)
+    with console.status("clients ask all the time"):
+        for operation in operations(site):
+            done.append(operation)
+            screen.operation(console, len(done), operation)
+    screen.operated(console, done)
     with console.status("breaking the next one"):
         for chapter in chapters(site):
             told.append(chapter)
             screen.chapter(console, len(told), chapter)
     screen.tally(console, told)
     screen.what_next(console)
-    return not down(found) and all(chapter.told for chapter in told)
+    return not down(found) and all(one.told for one in done) and all(one.told for one in told)
 
 
 def _tell_json(site: "SimulatedSite") -> bool:
     import json
 
+    from lbkit_demo.shift import operations
     from lbkit_demo.story import chapters
 
-    told = list(chapters(site))
-    typer.echo(json.dumps([chapter.as_dict() for chapter in told], indent=2))
-    return all(chapter.told for chapter in told)
+    done, told = list(operations(site)), list(chapters(site))
+    story = {"operations": [one.as_dict() for one in done], "faults": [one.as_dict() for one in told]}
+    typer.echo(json.dumps(story, indent=2))
+    return all(one.told for one in done) and all(one.told for one in told)
 
 
 def add_commands(app: typer.Typer) -> None:

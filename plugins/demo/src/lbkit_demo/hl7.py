@@ -20,8 +20,8 @@ def frame(message: bytes) -> bytes:
     return START + message + END
 
 
-def acknowledgement(message: bytes) -> bytes:
-    """Application accept (AA) of a message. Raises ValueError for what is no HL7 v2 message."""
+def acknowledgement(message: bytes, text: bytes = b"") -> bytes:
+    """Application accept (AA) of a message, with a text (MSA-3). Raises ValueError for what is no HL7 v2 message."""
     header = message.partition(b"\r")[0]
     if not header.startswith(b"MSH") or len(header) < 8:
         raise ValueError("a message begins with the segment MSH")
@@ -30,12 +30,12 @@ def acknowledgement(message: bytes) -> bytes:
     sender, receiver = fields[2:4], fields[4:6]
     kind = component.join((b"ACK", *fields[8].split(component)[1:2]))
     msh = (*fields[:2], *receiver, *sender, fields[6], b"", kind, *fields[9:12])
-    msa = (b"MSA", b"AA", fields[9])
+    msa = (b"MSA", b"AA", fields[9], *([text] if text else []))
     return separator.join(msh) + b"\r" + separator.join(msa) + b"\r"
 
 
 def acknowledge(client: Client) -> None:
-    """Accept every message that comes."""
+    """Accept every message that comes, and say in MSA-3 who does."""
     waiting = b""
     while True:
         while END not in waiting:
@@ -43,4 +43,4 @@ def acknowledge(client: Client) -> None:
             if len(waiting) > LONGEST_MESSAGE:
                 raise ConnectionError("the message is too long")
         block, _, waiting = waiting.partition(END)
-        client.say(frame(acknowledgement(block.removeprefix(START))))
+        client.say(frame(acknowledgement(block.removeprefix(START), client.name.encode())))

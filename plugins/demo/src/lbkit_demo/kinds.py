@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from lbkit_demo.fault import AT_CONNECT, HEALTHY, Fault, Verdict, plays
 from lbkit_demo.faults import FAULTS
 from lbkit_demo.hl7 import acknowledge
-from lbkit_demo.web import HTTPS, TLS
+from lbkit_demo.web import HTTPS, TLS, serve
 
 if TYPE_CHECKING:
     from lbkit.site.services import RealServer, Vip
 
 TAKES = Verdict("up", "connect", "ok")
-TCP = (plays(HEALTHY, "nothing: a service that takes connections", TAKES), *AT_CONNECT)
+TCP = (plays(HEALTHY, "nothing: a web server without TLS", TAKES, serve), *AT_CONNECT)
 HL7 = (plays(HEALTHY, "nothing: an HL7 listener that accepts every message", TAKES, acknowledge), *AT_CONNECT)
 
 KINDS: dict[str, tuple[Fault, ...]] = {"https": HTTPS, "tls": TLS, "tcp": TCP, "hl7": HL7, "dicom": FAULTS}

@@ -1,4 +1,4 @@
-"""What stands at a VIP's address while no balancer does: each connection goes to the first real server that takes it."""
+"""What stands at the address of a layer-4 VIP: each connection goes to the first real server that takes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK = 65536  # bytes
 
 
 def relay(servers: Sequence[Address]) -> Act:
-    """Pass on what either side says, bytes as they are: TLS ends at the server."""
+    """Pass on what either side says, bytes as they are."""
 
     def act(client: Client) -> None:
         server = _first_that_takes(servers)

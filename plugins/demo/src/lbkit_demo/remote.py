@@ -30,6 +30,12 @@ class Client:
         self._contexts = contexts
         self._stopping = stopping
 
+    @property
+    def name(self) -> str:
+        """What the server calls itself: its address and port."""
+        host, port = self.connection.getsockname()
+        return f"{host}:{port}"
+
     def secure(self, identity: str) -> None:
         """Speak TLS from here on, with the identity of that name."""
         context = self._contexts[identity]

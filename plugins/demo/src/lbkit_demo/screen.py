@@ -13,6 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lbkit_demo.operations import HELD
+from lbkit_demo.site import STATE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -22,9 +25,12 @@ if TYPE_CHECKING:
     from lbkit.checks.result import Status
     from lbkit_demo.echoscu import Said
     from lbkit_demo.fault import Fault, Verdict
+    from lbkit_demo.operations import Operation
     from lbkit_demo.site import SimulatedSite
     from lbkit_demo.story import Chapter
 
+MOST_SENTENCES = 2  # of an operation; more are about each of many VIPs
+MOST_FAILURES = 5  # that are shown of a step
 COLOURS: dict[Status, str] = {"up": "green", "down": "red", "not-testable": "yellow"}
 
 
@@ -76,6 +82,66 @@ def _tally(results: Sequence[Result]) -> list[Text]:
         for status, colour in COLOURS.items()
         if counts[status]
     ]
+
+
+def operating(console: Console, site: SimulatedSite) -> None:
+    """What the next chapters are about."""
+    vips = [vip for vip in site.site.vips if vip.mode == "l7-snat"]
+    console.print(Text(f"Operating it: clients ask all {len(vips)} layer-7 VIPs all the time\n", style="bold"))
+
+
+def operation(console: Console, number: int, told: Operation) -> None:
+    """What was done, where new connections went, and what the clients noticed."""
+    head = Table.grid(padding=(0, 2))
+    head.add_row(f"{number:2}", Text(told.title, style="bold"))
+    console.print(head)
+    lines = Table.grid()
+    for sentence in told.said if len(told.said) <= MOST_SENTENCES else []:
+        lines.add_row(Text(sentence, "dim"))
+    for server, vips in _by_server(told.seen).items():
+        lines.add_row(Text.assemble(", ".join(vips), " → ", (server, "bold")))
+    for vip, server in told.goes_to.items():
+        if told.seen[vip] != [server]:
+            lines.add_row(Text(f"EXPECTED {vip} → {server}", "bold red"))
+    if told.held is not None:
+        lines.add_row(_held(told))
+    lines.add_row(_noticed(told))
+    for one in told.failed[:MOST_FAILURES]:
+        lines.add_row(Text(f"{one.vip}: {one.failure}", "red"))
+    console.print(Padding(lines, (0, 0, 1, 4), expand=False))
+
+
+def _by_server(seen: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The VIPs whose new connections each server got."""
+    found: dict[str, list[str]] = {}
+    for vip, servers in seen.items():
+        found.setdefault(" and ".join(servers) or "nobody", []).append(vip)
+    return found
+
+
+def _held(told: Operation) -> Text:
+    expected = 0 if told.ends_held else HELD
+    ended = f" and {HELD - expected} are to end" if told.ends_held else ""
+    text = f"of {HELD} open connections that it had, {told.held} live on{ended}"
+    return Text(text, "" if told.held == expected else "bold red")
+
+
+def _noticed(told: Operation) -> Text:
+    cut = f"; {told.cut} besides were under way on it, and ended with it" if told.cut else ""
+    failed = (f"{len(told.failed)} failed", COLOURS["down" if told.failed else "up"])
+    return Text.assemble(f"{told.requests} requests, ", failed, cut)
+
+
+def operated(console: Console, told: Sequence[Operation]) -> None:
+    """What the clients noticed of all of it."""
+    requests, failed = sum(one.requests for one in told), sum(len(one.failed) for one in told)
+    right = sum(one.told for one in told)
+    console.print(
+        Text(
+            f"{requests} requests, {failed} failed that should not; {right} of {len(told)} steps went as they should.\n",
+            "bold",
+        )
+    )
 
 
 def chapter(console: Console, number: int, told: Chapter) -> None:
@@ -133,9 +199,13 @@ def standing(console: Console, site: SimulatedSite) -> None:
     lbkit, file = _lbkit(), quote(str(site.file))
     host, port = site.servers["CCW_DICOMSERVICE_VS/DICOM_Server_1"].addresses[0]
     console.print("\nIn another terminal:")
+    console.print(Text(f"  export LBKIT_SITE={file} {STATE}={quote(str(site.state))}"), soft_wrap=True)
     for command in (
-        f"check site --site {file}",
-        f"lint {file}",
+        "check site",
+        "overview",
+        "drain CCW_NOTIFICATION CCW_App_Server_1",
+        "why CCW_NOTIFICATION",
+        "online CCW_NOTIFICATION CCW_App_Server_1",
         f"check c-echo {host}:{port}",
         f"explain c-echo {host}:{port}",
     ):

@@ -1,4 +1,4 @@
-"""The whole CCW site on this machine: 15 VIPs, their real servers, its certificates, its site file."""
+"""The whole CCW site on this machine: simulated real servers, HAProxy in front of them, its certificates, its site file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from contextlib import ExitStack
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self
 
+from lbkit.checks.registry import Registry
 from lbkit.errors import CannotRun, Misuse
+from lbkit.haproxy import process
+from lbkit.haproxy.engine import Haproxy
+from lbkit.operate.apply import apply
 from lbkit_demo import sitefile
 from lbkit_demo.authority import Authority
 from lbkit_demo.kinds import fault_of, kind_of
@@ -14,6 +18,9 @@ from lbkit_demo.place import Contexts, Place
 from lbkit_demo.relay import relay
 from lbkit_demo.remote import Remote
 from lbkit_demo.server import SimulatedServer
+
+STATE = "LBKIT_STATE"
+NODE = "lb1"  # both nodes of the pair are addresses of this machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,14 +36,15 @@ class SimulatedSite:
 
     `timeout`: seconds that each check may take. `faults`: by the name of a real server, VIP/SERVER, what is wrong with it
     from the start. Entering it raises Misuse for names that are unknown, and for a folder that can't be used or holds
-    somebody's own site; CannotRun where this machine lacks the ports.
+    somebody's own site; CannotRun where this machine lacks the ports, or HAProxy; EngineError where HAProxy does not start.
 
-    `file`: its site file. `site`: the same, loaded. `servers`: by all of their names; VIPs 10 and 14 share theirs, and so
-    do VIPs 11 and 15, so that one server has two names there.
+    `file`: its site file. `state`: the folder of its intents. `site`: its file, loaded. `servers`: by all of their names;
+    VIPs 10 and 14 share theirs, and so do VIPs 11 and 15, so that one server has two names there.
     """
 
     def __init__(self, folder: Path, timeout: float = 1.0, faults: Mapping[str, str] | None = None) -> None:
-        self.file = folder / sitefile.NAME
+        self.file = folder.absolute() / sitefile.NAME
+        self.state = self.file.with_name("state")
         self.site: Site
         self.servers: dict[str, SimulatedServer] = {}
         self._timeout = timeout
@@ -57,6 +65,8 @@ class SimulatedSite:
                     self._start(vip, running)
             except OSError as e:
                 raise CannotRun(f"the simulated site can't listen: {e.strerror}. Start it again.") from e
+            running.callback(process.stop, Haproxy(self.site))
+            apply(self.site, Registry().kind, NODE, state=self.state)
             self._running = running.pop_all()
         return self
 
@@ -79,14 +89,14 @@ class SimulatedSite:
             }
             for name, one in self.servers.items()
         }
-        return {"site": str(self.file), "servers": servers}
+        return {"site": str(self.file), "state": str(self.state), "servers": servers}
 
     def _write(self) -> None:
         text = sitefile.render(self._timeout)
         folder = self.file.parent
         ca_file, cert_file = folder / sitefile.CA_FILE, folder / sitefile.CERT_FILE
         try:
-            sitefile.refuse_others(folder)
+            sitefile.refuse_unfit(folder)
             ca_file.parent.mkdir(parents=True, exist_ok=True)
             self._authority.write(ca_file, cert_file, "ccw.hospital.example")
             self.file.write_text(text)
@@ -107,31 +117,27 @@ class SimulatedSite:
     def _start(self, vip: Vip, running: ExitStack) -> None:
         for server in vip.servers:
             self._start_server(vip, server, running)
-        for port in vip.ports:
-            at = Remote(
-                (relay([(server.address, server.port or port) for server in vip.servers]),), Place(vip.address, port)
-            )
-            running.callback(at.stop)
+        if vip.mode == "l4-dr":
+            for port in vip.ports:
+                servers = [(server.address, server.port or port) for server in vip.servers]
+                at = Remote((relay(servers),), Place(vip.address, port))
+                running.callback(at.stop)
 
     def _start_server(self, vip: Vip, server: RealServer, running: ExitStack) -> None:
         name = f"{vip.label}/{server.label}"
         addresses = [(server.address, port) for port in ((server.port,) if server.port else vip.ports)]
         simulated = next((one for one in self.servers.values() if one.addresses == addresses), None)
         if simulated is None:
-            contexts = self._contexts_of(vip, server)
+            contexts = self._contexts_of(server)
             simulated = SimulatedServer(kind_of(vip, server), [Place(*address, contexts) for address in addresses])
             running.callback(simulated.stop)
         self.servers[name] = simulated
         if name in self._faults:
             simulated.become(self._faults[name])
 
-    def _contexts_of(self, vip: Vip, server: RealServer) -> Contexts:
-        """Its own name comes first in its certificate, and then the VIP's, since the relay there ends no TLS."""
+    def _contexts_of(self, server: RealServer) -> Contexts:
         if server.server_name is None:
             return {}
         if server.server_name not in self._contexts:
-            names = [server.server_name]
-            if vip.termination and vip.termination.server_name:
-                names.append(vip.termination.server_name)
-            self._contexts[server.server_name] = self._authority.contexts(*names)
+            self._contexts[server.server_name] = self._authority.contexts(server.server_name)
         return self._contexts[server.server_name]

@@ -1,4 +1,4 @@
-"""The simulated site's file: the profile `ccw.toml` with other addresses and ports, and checks that don't wait long."""
+"""The simulated site's file: the profile `ccw.toml` with other addresses and ports, quick checks, and HAProxy beside it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lbkit.durations import written
 from lbkit.errors import Misuse
+from lbkit_demo.place import LOOPBACK
 from lbkit_demo.ports import ports_for
 
 if TYPE_CHECKING:
@@ -24,10 +25,25 @@ _HEADER = """\
 {first_line}
 #
 # It is the profile of `lbkit init ccw` with addresses 127.0.x.y for 192.32.x.y, ports of 10000 more where only root has them
-# (443 is 10443), and checks that end within {timeout}. The next demo that is given this folder writes it anew.
+# (443 is 10443), and checks that end within {timeout}. HAProxy's own files are beside it. The next demo that is given this
+# folder writes it anew.
 #
 """
+_HAPROXY = """
+# --- HAProxy ---
 
+[haproxy]
+folder = "haproxy"
+runtime = "run"
+master_socket = "run/master.sock"
+max_connections = 500
+stats_port = {stats}
+peer_port = {peers}
+"""
+STATS_PORT, PEER_PORT = 8404, 7778  # HAProxy's own, as they are by default
+LONGEST_FOLDER = 76  # bytes of its whole path: HAProxy's sockets are below it, and a socket's path can't be long
+
+_OF_SOCKETS = re.compile(r"[A-Za-z0-9_./+-]+")
 _ADDRESS = re.compile(r'^(address = ")192\.32\.', re.M)
 _PORTS = re.compile(r"^ports? = .*", re.M)
 _CHECK = re.compile(r"^(check = \{.*?) \}", re.M)
@@ -38,13 +54,19 @@ def render(timeout: float) -> str:
     profile = (files("lbkit") / "profiles" / "ccw.toml").read_text()
     text = _ADDRESS.sub(r"\g<1>127.0.", profile)
     ports = ports_for(_wanted(text))
+    haproxy = _HAPROXY.format(stats=ports[STATS_PORT], peers=ports[PEER_PORT])
     text = _PORTS.sub(lambda line: _renumbered(line[0], ports.__getitem__), text)
-    text = _CHECK.sub(rf'\1, timeout = "{written(timeout)}" }}', text)
-    return _HEADER.format(first_line=FIRST_LINE, timeout=written(timeout)) + text
+    text = _CHECK.sub(rf'\1, interval = "500ms", rise = 1, fall = 2, timeout = "{written(timeout)}" }}', text)
+    return _HEADER.format(first_line=FIRST_LINE, timeout=written(timeout)) + text + haproxy
 
 
-def refuse_others(folder: Path) -> None:
-    """Raises Misuse where the files of the demo would replace somebody's own."""
+def refuse_unfit(folder: Path) -> None:
+    """Raises Misuse where HAProxy's sockets can't be, and where the files of the demo would replace somebody's own."""
+    if len(str(folder)) > LONGEST_FOLDER or not _OF_SOCKETS.fullmatch(str(folder)):
+        raise Misuse(
+            f"HAProxy's sockets can't be below {folder}: they want at most {LONGEST_FOLDER} letters, digits and /._+-. "
+            "Give another --folder."
+        )
     site = folder / NAME
     if site.exists():
         with site.open("rb") as file:
@@ -57,8 +79,9 @@ def refuse_others(folder: Path) -> None:
 
 def _wanted(text: str) -> dict[int, set[str]]:
     """Which addresses want which port."""
-    wanted: dict[int, set[str]] = {}
-    for vip in tomllib.loads(text)["vips"]:
+    site = tomllib.loads(text)
+    wanted = {STATS_PORT: {LOOPBACK}, PEER_PORT: {node["address"] for node in site["pair"]["nodes"]}}
+    for vip in site["vips"]:
         for port in vip["ports"]:
             wanted.setdefault(port, set()).add(vip["address"])
         for server in vip["servers"]:

@@ -16,6 +16,7 @@ HEALTH = "/api/health/"
 OPERATIVE = b"allServicesOperative"
 IMPAIRED = b"notificationServiceNotOperative"
 LONGEST_HEAD = 16384
+SERVED_BY = "X-Served-By"
 REQUEST = "request"  # the name under which a client's last request is kept
 
 
@@ -41,12 +42,12 @@ def answer(status: str, body: bytes, *headers: str) -> bytes:
 
 
 def serve(client: Client) -> None:
-    """Answer each request: the health of all services on its page, nothing on any other."""
+    """Answer each request, and say who does: the health of all services on its page, nothing on any other."""
     while True:
         hear_get(client)
         asked = client.heard[REQUEST].split(b" ", 2)[:2]
         if asked == [b"GET", HEALTH.encode()]:
-            client.say(answer("200 OK", OPERATIVE))
+            client.say(answer("200 OK", OPERATIVE, f"{SERVED_BY}: {client.name}"))
         else:
             client.say(answer("404 Not Found", b"there is no such page"))
 
