@@ -194,7 +194,7 @@ def test_tls_at_the_vip_and_towards_the_servers(rendered, identities):
         "default-server ssl verify required ca-file tls/families/F.pem crl-file tls/families/F.crl verifyhost s.test "
         "sni str(s.test) crt tls/certificates/c.pem check inter 5s rise 2 fall 3 check-ssl check-sni s.test weight 100"
     )
-    assert found[-1].endswith("id 1000 backup non-stick no-check no-ssl")
+    assert found[-1].endswith("id 1000 backup non-stick no-check no-ssl no-check-ssl")
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,14 @@ def test_tls_at_the_vip_and_towards_the_servers(rendered, identities):
 def test_a_server_is_verified_as_far_as_the_site_says(terms, wanted, rendered, identities):
     secured = server("s", "192.0.2.11:80", re_encrypt=True, **terms)
     assert f"default-server {wanted} inter" in rendered(vip("V", "192.0.2.1:80", secured), **identities).configuration
+
+
+def test_what_only_some_servers_verify_by_is_not_said_for_the_fallback(rendered, identities):
+    rows = [server("a", "192.0.2.11:80", re_encrypt=True), server("b", "192.0.2.12:80", re_encrypt=True, verify="G")]
+    fallback = {"address": "127.0.0.1", "port": 1}
+    found = of_vip(rendered(vip("V", "192.0.2.1:80", *rows, fallback=fallback), **identities))
+    assert "default-server check inter 5s rise 2 fall 3 weight 100" in found
+    assert found[-1].endswith("id 1000 backup non-stick no-check")
 
 
 def test_tables_have_places_for_twice_the_connections(rendered):

@@ -60,7 +60,7 @@ def section(vip: Vip, site: Site | Draft, servers: list[Checked]) -> Section:
     """Of a layer-7 VIP of which `native.problems` has found none."""
     host, hosts = _hosts(vip, servers)
     options = [list(_options(vip, one, site)) for one in servers]
-    common = [one for one in options[0] if all(one in others for others in options)]
+    common = _common(options)
     script = servers[0].script
     return Section(
         vip,
@@ -110,17 +110,24 @@ def _options(vip: Vip, one: Checked, site: Site | Draft) -> Iterator[str]:
     yield f"check inter {written(vip.check.interval)} rise {vip.check.rise} fall {vip.check.fall}"
     if connect_ports(vip) == (None,) and checked_port(vip, server) != server.port:
         yield f"port {checked_port(vip, server)}"
-    if one.inside_tls:
-        yield "check-ssl"
-    elif server.re_encrypt:
-        yield "no-check-ssl"
     if one.own_tls:
         yield from secured.of_the_check_alone(one.own_tls, vip.label)
-    elif one.inside_tls and server.server_name is not None:
-        yield f"check-sni {server.server_name}"
+    elif one.inside_tls:
+        yield "check-ssl"
+        if server.server_name is not None:
+            yield f"check-sni {server.server_name}"
+    elif server.re_encrypt:
+        yield "no-check-ssl"
     if vip.proxy_protocol:
         yield "check-send-proxy"
     yield f"weight {server.weight}"
+
+
+def _common(options: list[list[str]]) -> list[str]:
+    """Those of all. Without `ssl`, `check-ssl` stays at each: the fallback has it otherwise, and nothing to verify by."""
+    common = [one for one in options[0] if all(one in others for others in options)]
+    secured_alike = any(one.startswith("ssl ") for one in common)
+    return [one for one in common if one != "check-ssl" or secured_alike]
 
 
 def _servers(vip: Vip, options: list[list[str]], common: list[str]) -> Iterator[str]:
@@ -131,7 +138,8 @@ def _servers(vip: Vip, options: list[list[str]], common: list[str]) -> Iterator[
     ]
     if vip.fallback:
         target = address(vip.fallback.address, vip.fallback.port)
-        negated = [f"no-{one}" for one in ("ssl", "send-proxy-v2") if one in common]
+        shared = {one.split()[0] for one in common}
+        negated = [f"no-{one}" for one in ("ssl", "check-ssl", "send-proxy-v2") if one in shared]
         rows.append([FALLBACK, target, f"id {FALLBACK_ID}", "backup non-stick no-check", *negated])
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:

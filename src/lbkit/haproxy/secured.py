@@ -42,10 +42,10 @@ def at_the_vip(ends: Termination, site: Site | Draft, protocol: str) -> Iterator
 
 def to_the_server(server: RealServer, site: Site | Draft) -> Iterator[str]:
     """How a `server` is spoken to, and its check too. HAProxy verifies the name that it sends as SNI."""
-    yield "ssl"
-    yield "verify none" if server.verify is None else "verify required"
-    if server.verify is not None:
-        yield from _family(server.verify, site)
+    if server.verify is None:
+        yield "ssl verify none"
+    else:
+        yield " ".join(("ssl verify required", *_family(server.verify, site)))
         if server.server_name is not None:
             yield f"verifyhost {server.server_name}"
     if server.server_name is not None:
@@ -56,11 +56,12 @@ def to_the_server(server: RealServer, site: Site | Draft) -> Iterator[str]:
 
 def of_the_check_alone(params: TlsTerms, vip: str) -> Iterator[str]:
     """How a check speaks to a server that the VIP's clients reach without TLS of ours."""
-    yield "verify required" if params.verify else "verify none"
-    if params.verify:
-        yield "ca-file " + (of_check(vip, "ca.pem") if params.ca_file else "@system-ca")
-        if params.crl_file:
-            yield f"crl-file {of_check(vip, 'ca.crl')}"
+    if not params.verify:
+        yield "check-ssl verify none"
+    else:
+        trusted = of_check(vip, "ca.pem") if params.ca_file else "@system-ca"
+        lists = f" crl-file {of_check(vip, 'ca.crl')}" if params.crl_file else ""
+        yield f"check-ssl verify required ca-file {trusted}{lists}"
         if params.verify_name:
             yield f"verifyhost {params.server_name}"
     if params.cert_file:
