@@ -42,9 +42,7 @@ def served(stack: ExitStack, faults: Iterable[Fault], place: Place, **more: Any)
 
 # --- C-ECHO ---------------------------------------------------------------------------------------------------------
 
-# Where a straight line of bytes ends: HAProxy finds the status, and does not see which message it belongs to;
-LENIENT = {"wrong-message-id", "data-set-announced"}
-# it does not put an answer together that comes in several PDVs or PDUs;
+# Where a straight line of bytes ends: it does not put an answer together that comes in several PDVs or PDUs,
 STRICT = {"answer-in-pdvs", "answer-in-pdus"}
 # and what comes of an acceptance after the accepted context can be taken for the answer to the echo.
 BY_CHANCE = {"byte-by-byte"}
@@ -56,7 +54,7 @@ def test_c_echo_says_of_each_fault_what_lbkit_says(short: Path, haproxy: Program
         found = verdicts(short, haproxy, *servers, check={"kind": "c-echo", **QUICK})
     expected = {fault.name: fault.expected.status for fault in faults.FAULTS}
     differ = {name: found[name] for name in expected if found[name] != expected[name] and name not in BY_CHANCE}
-    assert differ == dict.fromkeys(LENIENT, "up") | dict.fromkeys(STRICT, "down")
+    assert differ == dict.fromkeys(STRICT, "down")
 
 
 def test_c_echo_finds_real_servers_up(

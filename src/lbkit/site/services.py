@@ -19,7 +19,9 @@ class Persistence(Table):
 
     mode: PersistenceMode = Field("none", description="What a table entry, or a cookie, stands for.")
     timeout: Duration | None = Field(
-        None, description="An entry unused for this long ends. Absent: 30m; a last-successful entry never ends."
+        None,
+        description="An entry unused for this long ends. Absent: source-ip 30m, http-cookie with the browser, "
+        "last-successful never.",
     )
 
 
