@@ -10,7 +10,7 @@ import pytest
 
 import lbkit
 from lbkit.errors import CannotRun, Misuse
-from lbkit_demo.ports import ports_for
+from lbkit_demo.ports import alone, ports_for
 from lbkit_demo.sitefile import CA_FILE, CERT_FILE, FIRST_LINE, NAME, refuse_unfit, render
 
 PROFILE = (files("lbkit") / "profiles" / "ccw.toml").read_text()
@@ -95,6 +95,13 @@ def test_a_port_that_is_taken_at_one_address_becomes_another_at_all():
 def test_two_ports_never_become_one():
     ports = ports_for({443: [HOST], 10443: [HOST]})
     assert len(set(ports.values())) == 2
+
+
+def test_a_demo_that_starts_waits_for_another_one_that_does_and_not_for_ever():
+    with alone(), pytest.raises(CannotRun, match="another demo has been starting"), alone(0.1):
+        pass
+    with alone(0.1):
+        pass
 
 
 def test_addresses_of_other_machines_are_said_to_be_missing_here():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,9 +51,21 @@ class Authority:
         }
 
 
+class _ServersEnd(ssl.SSLSocket):
+    """Closes itself where the client has reset the connection before TLS: Python 3.11 leaves that to the collector."""
+
+    def getpeername(self) -> Any:
+        try:
+            return super().getpeername()
+        except OSError:
+            self.close()
+            raise ConnectionResetError("the client left before TLS") from None
+
+
 def _context(identity: LeafCert, clients_of: CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     identity.configure_cert(context)
     clients_of.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
+    context.sslsocket_class = _ServersEnd
     return context

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from lbkit.errors import CannotRun
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 LOWEST = 1024  # below, only root may listen
 ABOVE = 10000
+NAME = "\0lbkit-demo"  # of a socket that is no file: it goes with its process
+STARTS_WITHIN = 30.0  # seconds
 ATTEMPTS = 20  # at a port that is free at all addresses that want it
+
+
+@contextmanager
+def alone(timeout: float = STARTS_WITHIN) -> Iterator[None]:
+    """While the block runs no other demo on this machine is in it. Raises CannotRun after so many seconds.
+
+    From finding its ports free to listening there: a HAProxy shares its ports with another one without a word.
+    """
+    deadline = time.monotonic() + timeout
+    with socket.socket(socket.AF_UNIX) as place:
+        while True:
+            try:
+                place.bind(NAME)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise CannotRun(
+                        f"another demo has been starting for {timeout:g} s. Wait for it, or end it."
+                    ) from None
+                time.sleep(0.05)
+        yield
 
 
 def ports_for(wanted: Mapping[int, Collection[str]]) -> dict[int, int]:

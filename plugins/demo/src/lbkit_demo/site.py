@@ -15,6 +15,7 @@ from lbkit_demo import sitefile
 from lbkit_demo.authority import Authority
 from lbkit_demo.kinds import fault_of, kind_of
 from lbkit_demo.place import Contexts, Place
+from lbkit_demo.ports import alone
 from lbkit_demo.relay import relay
 from lbkit_demo.remote import Remote
 from lbkit_demo.server import SimulatedServer
@@ -56,7 +57,7 @@ class SimulatedSite:
     def __enter__(self) -> Self:
         import lbkit
 
-        with ExitStack() as running:
+        with alone(), ExitStack() as running:
             self._write()
             self.site = lbkit.load_site(self.file)
             self._look_at_faults()
