@@ -28,12 +28,23 @@ def test_it_loads_without_errors(text, tmp_path):
     assert len(lbkit.load_site(tmp_path / NAME).vips) == 15
 
 
-def test_it_is_the_profile_but_for_addresses_ports_checks_and_haproxys_own_table(text):
-    written = text[text.index(PROFILE[:40]) : text.index("\n# --- HAProxy ---")].splitlines()
-    changed = [(before, after) for before, after in zip(PROFILE.splitlines(), written, strict=True) if before != after]
-    assert {before.split(" ")[0] for before, _ in changed} <= {"address", "port", "ports", "check"}
-    assert len([before for before, _ in changed if before.startswith("check")]) == 15
-    assert all(before.partition("#")[2] == after.partition("#")[2] for before, after in changed)
+def changed(one, like):
+    return {key for key in one.keys() | like.keys() if one.get(key) != like.get(key)}
+
+
+def test_it_is_the_profile_but_for_addresses_ports_checks_and_haproxys_own_tables(text):
+    site, guide = tomllib.loads(text), tomllib.loads(PROFILE)
+    assert changed(site, guide) == {"vips", "pair", "haproxy", "fallback_page"}
+    for vip, like in zip(site["vips"], guide["vips"], strict=True):
+        assert changed(vip, like) <= {"address", "ports", "check", "servers", "fallback"}
+        assert changed(vip["check"], like["check"]) == {"interval", "rise", "fall", "timeout"}
+        for server, its_like in zip(vip["servers"], like["servers"], strict=True):
+            assert changed(server, its_like) <= {"address", "port"}
+
+
+def test_the_comments_of_the_profile_stay(text):
+    comments = [line for line in PROFILE.splitlines() if line.startswith("# ---")]
+    assert [line for line in text.splitlines() if line.startswith("# ---")] == comments
 
 
 def test_all_its_addresses_are_this_machines_and_like_the_guides(text):

@@ -67,6 +67,11 @@ def test_sessions_are_read_without_those_of_the_command_line(recorded):
     assert found["web"].source.startswith("127.0.0.1:")
 
 
+def test_a_session_of_haproxys_own_to_the_other_node_is_left_out():
+    own = "0x5573a5200a90: proto=? ts=00 epoch=0 age=1s calls=4 rate=3 cpu=0 lat=0 rq[f=80c020h,i=0] exp=0s"
+    assert replies.sessions(f"{own}\n") == []
+
+
 def test_an_age_that_cannot_be_is_unknown(recorded):
     age = replies.sessions(recorded("show-sess"))[0].age
     assert age == (1.0 if recorded.version == "2.6.12" else None)

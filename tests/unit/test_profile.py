@@ -108,7 +108,15 @@ def test_vip_5_of_ccw_has_the_timeouts_and_the_check_of_the_guide(site):
 def test_last_successful_of_ccw_goes_with_scheduler_first_and_without_fallback(site):
     """Guide 9.8.12 to 9.8.17."""
     assert all((vip.scheduler == "first") == (vip.persistence.mode == "last-successful") for vip in site.vips)
-    assert all(vip.fallback is None for vip in site.vips)
+    assert all(vip.fallback is None for vip in site.vips if vip.persistence.mode == "last-successful")
+
+
+def test_browsers_of_ccw_get_the_balancers_own_page_while_no_server_serves(site):
+    """Guide 5."""
+    page = site.fallback_page
+    with_page = [vip for vip in site.vips if vip.fallback]
+    assert [vip.protocol for vip in with_page] == ["http"]
+    assert [(vip.fallback.address, vip.fallback.port) for vip in with_page] == [(page.address, page.port)]
     assert [vip.label for vip in site.vips if vip.persistence.timeout is None and vip.scheduler == "first"] == [
         label for label, *_ in TABLE[9:]
     ]

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from lbkit_cli.site_option import Node, SiteFile
+from lbkit_cli.terminal import console
 from lbkit_cli.verb_options import DryRun, Json, print_json, tell
 
 if TYPE_CHECKING:
@@ -94,7 +95,6 @@ def exit_code(found: Sequence[CertView]) -> int:
 
 def _print(found: Sequence[CertView]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -108,7 +108,7 @@ def _print(found: Sequence[CertView]) -> None:
         state = Text(one.state, "green" if one.state == "in force" else "yellow")
         subject, users = printable(one.subject), ", ".join(one.used_by)
         table.add_row(Text(one.name), Text(one.kind), Text(subject), ends, Text(users), state)
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 def _left(days: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lbkit_cli.terminal import console
 from lbkit_cli.verb_options import Json, print_json
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ def intents(
 
 def _print(found: Sequence[Intent], now: float) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -57,7 +57,7 @@ def _print(found: Sequence[Intent], now: float) -> None:
         over = ", over" if one.is_over(now) else ""
         cells = (one.vip, one.server, _wanted(one), one.who, moment(one.when, now), f"{until}{over}", one.why)
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 def _wanted(intent: Intent) -> str:

@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lbkit_cli.site_option import SiteFile, Vips
+from lbkit_cli.terminal import console
 from lbkit_cli.verb_options import duration, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rich.console import Console
-
     from lbkit.operate.outcome import VipView
-
-PIPE = 200  # columns: no label is folded where a program reads on
 
 
 def overview(
@@ -54,7 +51,7 @@ def overview(
     if as_json:
         print_json(_document(loaded.name, views))
     else:
-        show(views, _console())
+        show(views, console())
     raise typer.Exit(exit_code(views))
 
 
@@ -65,10 +62,10 @@ def _watch(look: Callable[[], Sequence[VipView]], pause: float, as_json: bool, n
     from lbkit.errors import EngineError
     from lbkit_cli.overview_table import screen, show
 
-    console = _console()
-    on_screen = console.is_terminal and not as_json
+    terminal = console()
+    on_screen = terminal.is_terminal and not as_json
     try:
-        with Live(console=console, screen=True, auto_refresh=False) if on_screen else nullcontext() as live:
+        with Live(console=terminal, screen=True, auto_refresh=False) if on_screen else nullcontext() as live:
             while True:
                 views: Sequence[VipView] = ()
                 trouble = ""
@@ -77,26 +74,17 @@ def _watch(look: Callable[[], Sequence[VipView]], pause: float, as_json: bool, n
                 except EngineError as e:
                     trouble = str(e)
                 if live:
-                    live.update(screen(views, trouble, console), refresh=True)
+                    live.update(screen(views, trouble, terminal), refresh=True)
                 elif trouble:
                     print(f"lbkit: {trouble}", file=sys.stderr)
                 elif as_json:
                     typer.echo(json.dumps(_document(name, views), ensure_ascii=False))
                 else:
-                    console.print(f"{time.strftime('%H:%M:%S')}  {name}")
-                    show(views, console)
+                    terminal.print(f"{time.strftime('%H:%M:%S')}  {name}")
+                    show(views, terminal)
                 time.sleep(pause)
     except KeyboardInterrupt:
         return
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, PIPE)
-    return console
 
 
 def _document(name: str, views: Sequence[VipView]) -> dict[str, object]:

@@ -8,6 +8,7 @@ import typer
 
 from lbkit.errors import Misuse
 from lbkit_cli.site_option import RipOrNone, SiteFile, Vip, server_labels
+from lbkit_cli.terminal import console
 from lbkit_cli.verb_options import DryRun, Force, Json, print_json, tell
 
 if TYPE_CHECKING:
@@ -95,14 +96,13 @@ def pin(
 
 def _print(table: Shown) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table as Grid
     from rich.text import Text
 
     from lbkit.checks.conversation import printable
     from lbkit_cli.moments import span
 
-    console = Console(highlight=False)
+    terminal = console()
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in ("key", "real server", "ends in", "in use by"):
         grid.add_column(head, overflow="fold")
@@ -110,5 +110,5 @@ def _print(table: Shown) -> None:
         ends = "never" if entry.expires_in is None else span(entry.expires_in)
         grid.add_row(Text(printable(entry.key)), Text(printable(entry.server or "none")), ends, str(entry.uses))
     more = f"; {table.more} more than are shown (--limit)" if table.more else ""
-    console.print(grid)
-    console.print(f"{table.vip}: {table.used} of {table.size} places are used{more}")
+    terminal.print(grid)
+    terminal.print(f"{table.vip}: {table.used} of {table.size} places are used{more}")

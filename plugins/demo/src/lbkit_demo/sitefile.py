@@ -29,9 +29,7 @@ _HEADER = """\
 # folder writes it anew.
 #
 """
-_HAPROXY = """
-# --- HAProxy ---
-
+_HAPROXY = """\
 [haproxy]
 folder = "haproxy"
 runtime = "run"
@@ -46,18 +44,21 @@ LONGEST_FOLDER = 76  # bytes of its whole path: HAProxy's sockets are below it, 
 _OF_SOCKETS = re.compile(r"[A-Za-z0-9_./+-]+")
 _ADDRESS = re.compile(r'^(address = ")192\.32\.', re.M)
 _PORTS = re.compile(r"^ports? = .*", re.M)
+_OWN_TABLES = re.compile(r"^\[(haproxy|fallback_page)\]\n(?:.+\n)*", re.M)
+_FALLBACK = re.compile(r"^fallback = .*\n", re.M)
 _CHECK = re.compile(r"^(check = \{.*?) \}", re.M)
 
 
 def render(timeout: float) -> str:
     """The site file, with ports that are free now; `timeout`: seconds for each check. Raises CannotRun."""
     profile = (files("lbkit") / "profiles" / "ccw.toml").read_text()
-    text = _ADDRESS.sub(r"\g<1>127.0.", profile)
+    text = _ADDRESS.sub(r"\g<1>127.0.", _FALLBACK.sub("", profile))
     ports = ports_for(_wanted(text))
     haproxy = _HAPROXY.format(stats=ports[STATS_PORT], peers=ports[PEER_PORT])
     text = _PORTS.sub(lambda line: _renumbered(line[0], ports.__getitem__), text)
     text = _CHECK.sub(rf'\1, interval = "500ms", rise = 1, fall = 2, timeout = "{written(timeout)}" }}', text)
-    return _HEADER.format(first_line=FIRST_LINE, timeout=written(timeout)) + text + haproxy
+    text = _OWN_TABLES.sub(lambda table: haproxy if table[1] == "haproxy" else "# none here\n", text)
+    return _HEADER.format(first_line=FIRST_LINE, timeout=written(timeout)) + text
 
 
 def refuse_unfit(folder: Path) -> None:
