@@ -8,7 +8,7 @@ MEMBERS := pyproject.toml cli/pyproject.toml $(wildcard plugins/*/pyproject.toml
 
 .PHONY: demo test lint format bench fuzz docs version clean
 
-demo: $(VENV)/ready  ## the whole CCW site, simulated, and its servers broken one at a time
+demo: $(VENV)/ready  ## the whole CCW site, simulated: HAProxy, clients, an operator's shift, one fault after the other
 	@$(RUN)lbkit demo
 
 test: $(VENV)/ready  ## all tests; says which are skipped, and for want of what

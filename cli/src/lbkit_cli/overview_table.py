@@ -139,8 +139,11 @@ def _health(server: ServerView) -> Text:
 
 
 def _sentences(views: Sequence[VipView]) -> Iterator[Text]:
+    layer_4 = [view.label for view in views if view.vip.mode == "l4-dr"]
+    if layer_4:
+        yield _line("unknown", "yellow", ", ".join(layer_4), "layer 4, which lbkit checks and does not operate yet")
     for view in views:
-        if view.unseen:
+        if view.unseen and view.label not in layer_4:
             yield _line("unknown", "yellow", "", view.unseen)
         for server in view.servers:
             who = f"{view.label} / {server.label}"

@@ -24,10 +24,10 @@ _STEPS: Mapping[str, str] = {
 
 def checked(row: Row) -> str:
     """`response: not as expected (503, HTTP status check returned code <503>) in 3 ms`; "" before the first check."""
-    code = row.get("check_status", "").removeprefix("* ")  # one that is running now has the star
+    code = row.text("check_status").removeprefix("* ")  # one that is running now has the star
     if code in ("", "INI", "UNK"):
         return ""
-    beside = [text for text in (row.get("check_code", ""), row.get("last_chk", "")) if text]
+    beside = [text for text in (row.text("check_code"), row.text("last_chk")) if text]
     said = f" ({', '.join(beside)})" if beside and not code.endswith("OK") else ""
-    took = row.get("check_duration", "")
+    took = row.text("check_duration")
     return f"{_STEPS.get(code, code)}{said}{f' in {took} ms' if took else ''}"

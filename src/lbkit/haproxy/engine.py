@@ -24,6 +24,7 @@ from lbkit.state.intents import Intent, Wanted
 from lbkit.state.observed import Health, ServerState, VipState
 
 _STATES: Mapping[Wanted, Literal["ready", "drain", "maint"]] = {"online": "ready", "drain": "drain", "halt": "maint"}
+_COLUMNS = ("pxname", "svname", "scur", "stot", "check_status", "check_code", "check_duration", "last_chk")
 _ASKED_AGAIN = 4  # times
 _NOT_CHECKED = ("", "INI", "UNK")  # check_status, before the first check
 
@@ -49,24 +50,26 @@ class Haproxy:
 
     def look(self) -> dict[str, VipState]:
         """Each VIP that HAProxy has, by label, with what lives on in workers of before a reload."""
-        of_vip: dict[str, list[Row]] = {}
-        for row in self.runtime.stats():
-            of_vip.setdefault(row["pxname"], []).append(row)
-        admin = {(one.backend, one.name): one for one in self.runtime.servers()}
+        rows: dict[str, dict[str, Row]] = {}
+        for row in self.runtime.stats(columns=_COLUMNS):
+            rows.setdefault(row["pxname"], {})[row["svname"]] = row
+        of_vip: dict[str, list[Server]] = {}
+        for server in self.runtime.servers():
+            of_vip.setdefault(server.backend, []).append(server)
         old = self._counted_in_old_workers()
         found: dict[str, VipState] = {}
         for vip in self.vips:
-            rows = {row["svname"]: row for row in of_vip.get(vip.label, ())}
-            if "FRONTEND" not in rows:
+            own = rows.get(vip.label, {})
+            if "FRONTEND" not in own:
                 continue
             servers = {
-                label: _server_state(row, admin[vip.label, label], old[vip.label, label])
-                for label, row in rows.items()
-                if (vip.label, label) in admin and label != FALLBACK
+                one.name: _server_state(own[one.name], one, old[vip.label, one.name] if old else 0)
+                for one in of_vip.get(vip.label, ())
+                if one.name in own and one.name != FALLBACK
             }
-            connections = (rows["FRONTEND"].number("scur") or 0) + sum(one.old_connections for one in servers.values())
+            connections = (own["FRONTEND"].number("scur") or 0) + sum(one.old_connections for one in servers.values())
             serving = any(_takes_clients(one) for one in servers.values())
-            found[vip.label] = VipState(servers, connections, FALLBACK in rows and not serving)
+            found[vip.label] = VipState(servers, connections, FALLBACK in own and not serving)
         return found
 
     def _counted_in_old_workers(self) -> Counter[tuple[str | None, str | None]]:
@@ -162,13 +165,14 @@ def wanted_of(intent: Intent | None) -> Wanted:
 
 
 def _server_state(row: Row, server: Server, old: int) -> ServerState:
+    wanted = in_force(server)
     health: Health = "up"
-    if server.maint or row.get("check_status", "") in _NOT_CHECKED:
+    if wanted == "halt" or row.text("check_status") in _NOT_CHECKED:
         health = "unknown"
     elif server.operational_state == STOPPED:
         health = "down"
     return ServerState(
-        in_force(server),
+        wanted,
         health,
         checked(row),
         server.since,

@@ -4,6 +4,8 @@ A new worker gets its tables from the old one some milliseconds after its first 
 would go to its first server, and could stay there (at least one wrong connection in 34 of 40 plain reloads). So the new
 worker is told, by the server state file, that only the server it is stuck to takes clients; the others are set ready once
 its table holds the entry. What operators wanted of servers it is told the same way, before its first connection.
+
+Of a source-IP VIP no server can be told so: there a client without an entry waits a moment (haproxy.cfg.j2).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import NamedTuple
 
 from lbkit.checks.conversation import printable
 from lbkit.errors import EngineError
@@ -37,8 +38,7 @@ _SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 _BEYOND = 10 * 365 * 86_400  # seconds; HAProxy 2.8.25 gives ages of 57 years
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """A server as `show servers state` has it. `admin_state`: bits, FORCED_MAINT …; `operational_state`: STOPPED … ."""
 
     backend: str
@@ -109,11 +109,12 @@ def servers(text: str) -> list[Server]:
     names = header[2:].split()
     if not set(_COLUMNS) <= set(names):
         raise unreadable("show servers state", header or text)
-    kept = itemgetter(*map(names.index, _COLUMNS))
+    places = [names.index(one) for one in _COLUMNS]
+    kept, behind = itemgetter(*places), max(places) + 1
     found: list[Server] = []
     for line in lines[lines.index(header) + 1 :]:
         try:
-            backend, name, address, *numbers = kept(line.split())
+            backend, name, address, *numbers = kept(line.split(" ", behind))
             ident, port, operational, admin, weight, configured, since = map(int, numbers)
         except (IndexError, ValueError):
             raise unreadable("show servers state", line) from None

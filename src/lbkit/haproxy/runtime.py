@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import monotonic, sleep
 from typing import Literal
 
@@ -36,9 +36,9 @@ class Runtime(Tables, Certificates):
         """`show info`: Version, Pid, Uptime_sec, CurrConns, Stopping, …"""
         return replies.info(self.ask("show info"))
 
-    def stats(self, proxy: str = "") -> list[Row]:
-        """All frontends, backends, servers and listeners, or those of one proxy."""
-        return rows(self.ask(f"show stat {named(proxy, 'proxy')} -1 -1" if proxy else "show stat"))
+    def stats(self, proxy: str = "", columns: Collection[str] = ()) -> list[Row]:
+        """All frontends, backends, servers and listeners, or those of one proxy. `columns`: those that are wanted."""
+        return rows(self.ask(f"show stat {named(proxy, 'proxy')} -1 -1" if proxy else "show stat"), columns)
 
     def servers(self, backend: str = "") -> list[Server]:
         """The servers of one backend, or of all."""

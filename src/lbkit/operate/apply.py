@@ -10,7 +10,7 @@ from typing import Any
 
 from lbkit import disk
 from lbkit.checks.plan import KindOf
-from lbkit.errors import NotDone
+from lbkit.errors import CannotRun, NotDone
 from lbkit.haproxy import guarded, listening, process, program
 from lbkit.haproxy.engine import Haproxy
 from lbkit.haproxy.program import Program
@@ -51,8 +51,15 @@ class Applied:
 
 
 def render(site: Site, kind_of: KindOf, node: str | None = None) -> Rendered:
-    """The site as HAProxy's files. `node`: which of the pair they are for, where this machine is none. Raises Misuse."""
-    return rendered(site, kind_of, node)
+    """The site as HAProxy's files, for the HAProxy of this machine, or for the oldest where there is none.
+
+    `node`: which of the pair they are for, where this machine is none of them. Raises Misuse.
+    """
+    try:
+        version = program.find().version
+    except CannotRun:
+        version = program.OLDEST
+    return rendered(site, kind_of, node, version)
 
 
 def diff(site: Site, kind_of: KindOf, node: str | None = None) -> tuple[Change, ...]:
@@ -76,7 +83,7 @@ def apply(
     there before is in force again. `state`: the folder of intents.
     """
     found = program.find()
-    made = rendered(site, kind_of, node)
+    made = rendered(site, kind_of, node, found.version)
     haproxy = Haproxy(site)
     progress(f"asking HAProxy {'.'.join(map(str, found.version))} what it thinks of it")
     _check(made, found, haproxy.folder)

@@ -12,7 +12,7 @@ from lbkit.state.observed import Health
 Colour = Literal["green", "yellow", "red", "blue"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ServerView:
     """A real server of a VIP: what the operator asked for and what the checks found, apart.
 

@@ -69,12 +69,14 @@ def _server(server: RealServer, state: ServerState | None, intent: Intent | None
 def _drift(server: RealServer, state: ServerState, intent: Intent | None) -> str:
     wanted = intent.wanted if intent else "online"
     weight = server.weight if intent is None or intent.weight is None else intent.weight
+    if state.wanted == wanted and state.weight == weight:
+        return ""
     said = []
     if state.wanted != wanted:
         said.append(f"HAProxy has it {IN_FORCE[state.wanted]}, and {wanted} is wanted")
     if state.weight != weight:
         said.append(f"HAProxy has weight {state.weight}, and {weight} is wanted")
-    return f"{'; '.join(said)}: lbkit apply brings it back" if said else ""
+    return f"{'; '.join(said)}: lbkit apply brings it back"
 
 
 def _warnings(vip: Vip, servers: tuple[ServerView, ...], stuck: str | None, seen: VipState) -> Iterator[str]:

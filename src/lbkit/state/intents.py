@@ -179,10 +179,13 @@ class Intents:
             return tuple(kept.pop(key) for key in [key for key in kept if key not in stays])
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """While the block runs no other process is in such a block: what was looked at still holds when it is acted on."""
+    def alone(self, timeout: float = 20.0) -> Iterator[None]:
+        """While the block runs no other process is in such a block: what was looked at still holds when it is acted on.
+
+        `timeout`: seconds to wait for the other one, which may be a reload of a worker that was started just now.
+        """
         group = self._make_folder()
-        with disk.locked(self.path.with_name("verbs.lock"), self._timeout, 0o660, group):
+        with disk.locked(self.path.with_name("verbs.lock"), timeout, 0o660, group):
             yield
 
     @contextmanager

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lbkit.state.intents import Wanted
 
 Health = Literal["up", "down", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class ServerState:
+class ServerState(NamedTuple):
     """A real server as its engine has it.
 
     `why`: the last check, in the engine's words. `since`: seconds since its state changed. `connections`: open ones,
