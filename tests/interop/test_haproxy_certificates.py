@@ -47,7 +47,7 @@ def test_ca_and_revocation_lists_are_replaced_from_2_8_on_and_refused_before(hap
     ca, crl = Path(haproxy.ca.ca_file).read_bytes(), Path(haproxy.ca.revocation_list(haproxy.ca.client)).read_bytes()
     for replace in (lambda: runtime.set_ca_file(cas, ca), lambda: runtime.set_crl_file(crls, crl)):
         if haproxy.version == "2.6":
-            with pytest.raises(EngineError, match=r"HAProxy 2\.6\.\S+, which may crash"):
+            with pytest.raises(EngineError, match="and may crash when"):
                 replace()
         else:
             replace()

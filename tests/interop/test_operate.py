@@ -15,11 +15,12 @@ from interop.operated import Named, Operated, operated, three_vips
 from lbkit.errors import Misuse, NotRunning, Refused, WaitRanOut
 from lbkit.haproxy import process
 from lbkit.haproxy.program import HAPROXY, Program
+from lbkit.haproxy.statistics_page import StatisticsPage
 from lbkit.operate import tables
 from lbkit.operate.drain import drain
 from lbkit.operate.halt import halt
 from lbkit.operate.online import online
-from lbkit.operate.overview import overview
+from lbkit.operate.overview import overview, overview_of_page
 from lbkit.operate.reload import reload
 from lbkit.operate.wait import wait
 from lbkit.operate.weight import weight
@@ -272,3 +273,20 @@ def test_a_table_is_for_vips_that_have_one(site: Operated) -> None:
         tables.pin(site.site, "SOURCE", "one")
     with pytest.raises(Misuse, match="name the real server, or give --first"):
         tables.pin(site.site, "LAST")
+
+
+def test_the_statistics_page_tells_the_same_of_health_and_of_who_is_out(site: Operated) -> None:
+    site.servers["two"].die()
+    until(lambda: all(seen(site, vip)["two"][1] == "down" for vip in ("LAST", "SOURCE", "NONE")))
+    halt(site.site, site.asked("SOURCE", "one", force=True))
+    drain(site.site, site.asked("NONE", "one", force=True))
+    page = StatisticsPage(f"http://127.0.0.1:{site.site.haproxy.stats_port}/")
+    views = overview_of_page(site.site, page)
+    found = {view.label: [(one.engine, one.health) for one in view.servers] for view in views}
+    assert found == {
+        "LAST": [("online", "up"), ("online", "down")],
+        "SOURCE": [("halt", "unknown"), ("online", "down")],
+        "NONE": [("drain", "up"), ("online", "down")],
+    }
+    assert [view.colour for view in views] == ["yellow", "red", "red"]
+    assert [view.colour for view in overview(site.site, state=site.state)] == ["yellow", "red", "red"]

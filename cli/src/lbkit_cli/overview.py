@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lbkit.operate.outcome import VipView
+    from lbkit.site.model import Site
 
 
 def overview(
@@ -26,6 +27,13 @@ def overview(
     interval: Annotated[
         str, typer.Option("--interval", metavar="DURATION", help="With --watch: from one look to the next.")
     ] = "2s",
+    stats_url: Annotated[
+        str | None,
+        typer.Option("--stats-url", metavar="URL", help="Ask HAProxy's statistics page, perhaps of another machine."),
+    ] = None,
+    stats_auth_file: Annotated[
+        str, typer.Option("--stats-auth-file", metavar="FILE", help="Holds USER:PASSWORD for that page.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object; with --watch one a line.")] = False,
     site: SiteFile = None,
 ) -> None:
@@ -39,20 +47,35 @@ def overview(
     Example: lbkit overview CCW_NOTIFICATION --watch
     """
     from lbkit import load_site
-    from lbkit.operate.overview import overview as look
     from lbkit_cli.overview_table import exit_code, show
 
     pause = duration("--interval", interval)
     loaded = load_site(site)
+    look = _looking(loaded, vips or (), stats_url, stats_auth_file)
     if watch:
-        _watch(lambda: look(loaded, vips or ()), pause, as_json, loaded.name)
+        _watch(look, pause, as_json, loaded.name)
         return
-    views = look(loaded, vips or ())
+    views = look()
     if as_json:
         print_json(_document(loaded.name, views))
     else:
         show(views, console())
     raise typer.Exit(exit_code(views))
+
+
+def _looking(site: Site, vips: Sequence[str], url: str | None, auth_file: str) -> Callable[[], Sequence[VipView]]:
+    """What looks once: at this machine's HAProxy, or at a statistics page."""
+    from lbkit.errors import Misuse
+    from lbkit.operate.overview import overview, overview_of_page
+
+    if url is None:
+        if auth_file:
+            raise Misuse("--stats-auth-file is for --stats-url. Give that too, or neither.")
+        return lambda: overview(site, vips)
+    from lbkit.haproxy.statistics_page import StatisticsPage
+
+    page = StatisticsPage(url, auth_file=auth_file)
+    return lambda: overview_of_page(site, page, vips)
 
 
 def _watch(look: Callable[[], Sequence[VipView]], pause: float, as_json: bool, name: str) -> None:

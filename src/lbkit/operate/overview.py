@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lbkit.haproxy import from_page
 from lbkit.haproxy.engine import Haproxy
 from lbkit.haproxy.persistence import stuck_to
 from lbkit.operate.engines import LAYER_4
@@ -15,6 +18,9 @@ from lbkit.site.naming import vips_of
 from lbkit.site.services import RealServer, Vip
 from lbkit.state.intents import Intent, Intents
 from lbkit.state.observed import ServerState, VipState
+
+if TYPE_CHECKING:
+    from lbkit.haproxy.statistics_page import StatisticsPage
 
 NOT_THERE = "{vip} is not in HAProxy's configuration. Apply the site: lbkit apply"
 
@@ -29,6 +35,22 @@ def overview(site: Site, vips: Collection[str] = (), state: Path | None = None) 
     haproxy = Haproxy(site)
     seen = haproxy.look() if any(vip.mode == "l7-snat" for vip in chosen) else {}
     return [_view(haproxy, vip, seen.get(vip.label), intents) for vip in chosen]
+
+
+def overview_of_page(site: Site, page: StatisticsPage, vips: Collection[str] = ()) -> list[VipView]:
+    """The same as a statistics page has it: of another machine too, and without what operators asked there.
+
+    Raises Misuse for a VIP that is not there, and EngineError where the page can't be read.
+    """
+    seen = from_page.look(site, page.stats())
+    return [_view_of_page(vip, seen.get(vip.label)) for vip in vips_of(site, vips)]
+
+
+def _view_of_page(vip: Vip, seen: VipState | None) -> VipView:
+    if vip.mode != "l7-snat" or seen is None:
+        return VipView(vip, (), unseen=(LAYER_4 if vip.mode != "l7-snat" else NOT_THERE).format(vip=vip.label))
+    servers = (_server(server, seen.servers.get(server.label), None) for server in vip.servers)
+    return VipView(vip, tuple(replace(one, drift="") for one in servers), seen.connections, fallback=seen.fallback)
 
 
 def _view(haproxy: Haproxy, vip: Vip, seen: VipState | None, intents: Mapping[tuple[str, str], Intent]) -> VipView:
