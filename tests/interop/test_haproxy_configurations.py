@@ -84,10 +84,13 @@ def ccw(folder: Path) -> str:
         text,
         flags=re.M,
     )
-    return text + (
+    page = free_port()
+    ours = (
         f'[haproxy]\nfolder = "{folder}/etc"\nruntime = "{folder}/run"\nmaster_socket = "{folder}/master.sock"\n'
-        f"stats_port = {free_port()}\npeer_port = {free_port()}\n[fallback_page]\nport = {free_port()}\n"
+        f"stats_port = {free_port()}\npeer_port = {free_port()}\n"
     )
+    text = re.sub(r"^\[haproxy\]\n(?:.+\n)*", ours, text, flags=re.M)
+    return text.replace("port = 9081", f"port = {page}").replace("[fallback_page]", f"[fallback_page]\nport = {page}")
 
 
 def test_the_ccw_site_runs_and_its_metrics_and_statistics_are_there(

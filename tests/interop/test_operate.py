@@ -290,3 +290,12 @@ def test_the_statistics_page_tells_the_same_of_health_and_of_who_is_out(site: Op
     }
     assert [view.colour for view in views] == ["yellow", "red", "red"]
     assert [view.colour for view in overview(site.site, state=site.state)] == ["yellow", "red", "red"]
+
+
+def test_an_intent_for_what_the_site_no_longer_has_is_forgotten_with_a_word(site: Operated) -> None:
+    drain(site.site, site.asked("NONE", "one", why="patches"))
+    first, second, _ = three_vips(site.servers["one"], site.servers["two"])
+    site.write(first, second)
+    (told,) = site.apply().warnings
+    assert "NONE/one is no longer in the site: forgotten is drain by " in told
+    assert Intents(site.state).of("NONE", "one") is None

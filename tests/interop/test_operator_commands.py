@@ -385,6 +385,6 @@ def test_a_wait_on_a_terminal_shows_what_is_left_and_ctrl_c_leaves_the_drain(sit
         arguments = ("drain", "LAST", "one", "--wait")
         code, shown = on_a_terminal(*arguments, until="LAST/one: 1 open", then=lambda it: it.send_signal(signal.SIGINT))
     assert code == 130
-    assert "of 10m: LAST/one: 1 open connections" in shown
+    assert "of 10m: LAST/one: 1 open connection" in shown
     assert "what was done holds" in shown
     assert overview(site.site, ["LAST"])[0].servers[0].engine == "drain"

@@ -19,6 +19,7 @@ from lbkit.haproxy.render import render as rendered
 from lbkit.install import difference, files, ritual
 from lbkit.install.difference import Change
 from lbkit.operate.activation import Activation
+from lbkit.operate.wording import in_words
 from lbkit.site.model import Site
 from lbkit.state.intents import Intent, Intents
 
@@ -96,6 +97,8 @@ def apply(
         return done
     with Intents(state).alone():
         _bring(haproxy, found, made, in_force(site, state), done, progress)
+        for one in Intents(state).forget(_places(site)):
+            done.warnings.append(f"{one.vip}/{one.server} is no longer in the site: forgotten is {in_words(one)}.")
     return done
 
 
@@ -129,8 +132,12 @@ def _bring(
 
 def in_force(site: Site, state: Path | None = None) -> dict[tuple[str, str], Intent]:
     """What operators asked for, by VIP and real server; what the site no longer has is left out."""
-    known = {(vip.label, server.label) for vip in site.vips for server in vip.servers}
+    known = _places(site)
     return {key: one for one in Intents(state).all() if (key := (one.vip, one.server)) in known}
+
+
+def _places(site: Site) -> set[tuple[str, str]]:
+    return {(vip.label, server.label) for vip in site.vips for server in vip.servers}
 
 
 def verify(haproxy: Haproxy) -> None:

@@ -139,14 +139,6 @@ def intent(place: Place, asked: Asked, wanted: Wanted, **more: Any) -> Intent:
     )
 
 
-def in_words(found: Intent) -> str:
-    """A line about what was asked: who, when, until when, why."""
-    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.when))
-    until = f", until {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found.until))}" if found.until else ""
-    why = f": {found.why}" if found.why else ""
-    return f"{found.wanted} by {found.who} at {moment}{until}{why}"
-
-
 Carry = Callable[[Place, Intent], None]
 
 

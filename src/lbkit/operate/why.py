@@ -10,11 +10,10 @@ from typing import Any
 from lbkit.durations import written
 from lbkit.errors import Misuse
 from lbkit.haproxy.persistence import entries_of
-from lbkit.operate.asked import in_words
 from lbkit.operate.engines import engine_of
 from lbkit.operate.outcome import ServerView, VipView
 from lbkit.operate.overview import overview
-from lbkit.operate.wording import many
+from lbkit.operate.wording import in_words, many
 from lbkit.site.model import Site
 from lbkit.site.naming import server_of, vip_of
 from lbkit.state.intents import Intents
