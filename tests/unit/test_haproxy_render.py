@@ -124,6 +124,7 @@ COOKIE = {"protocol": "http", "persistence": {"mode": "http-cookie"}}
         ({"protocol": "http", "persistence": {"mode": "http-cookie", "timeout": "1h"}},
          ["cookie lb-V insert indirect nocache httponly attr SameSite=Lax maxidle 1h"]),
         ({"client_timeout": "90s", "server_timeout": "250ms"}, ["timeout client 90s", "timeout server 250ms"]),
+        ({"protocol": "http", "client_timeout": "5s"}, ["timeout client 5s", "timeout http-keep-alive 5s"]),
         ({"protocol": "http", "x_forwarded_for": True},
          ["option forwardfor", "http-request set-header X-Forwarded-Proto http"]),
         ({"proxy_protocol": True},

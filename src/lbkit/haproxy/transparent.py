@@ -28,7 +28,7 @@ SH = f"""\
 # Marked packets are delivered here, whatever their address. Rendered by lbkit; may be run again, by root.
 set -e
 nft -f "$(dirname "$0")/transparent.nft"
-for family in -4 -6; do
+for family in FAMILIES; do
     ip "$family" rule show | grep -q "fwmark {MARK} lookup {TABLE}" || ip "$family" rule add fwmark {MARK} lookup {TABLE}
     ip "$family" route replace local default dev lo table {TABLE}
 done
@@ -36,8 +36,10 @@ done
 
 
 def rules(site: Site) -> Iterator[File]:
-    """Two files, where a VIP is transparent."""
-    if any(vip.transparent for vip in site.vips):
+    """Two files, where a VIP is transparent. Only families that its servers have: a kernel may have IPv6 switched off."""
+    servers = {server.address for vip in site.vips if vip.transparent for server in vip.servers}
+    if servers:
+        families = " ".join(sorted({"-6" if ":" in one else "-4" for one in servers}))
         folder = Path(site.haproxy.folder)
         yield File(folder / "transparent.nft", NFT.encode())
-        yield File(folder / "transparent.sh", SH.encode(), 0o755)
+        yield File(folder / "transparent.sh", SH.replace("FAMILIES", families).encode(), 0o755)
