@@ -260,3 +260,24 @@ def test_what_another_hand_has_written_is_brought_in_force_though_nothing_differ
         assert diff(site.site, site.kind_of) == ()
         assert site.apply().reloaded
         assert site.named("B") in servers
+
+
+def test_a_haproxy_that_runs_as_debian_installed_it_is_taken_over_by_a_reload(
+    short: Path, haproxy: Program, servers: dict[str, Named]
+) -> None:
+    site = Operated(short, plain("A", *servers.values()), servers=servers)
+    for folder in ("etc", "run"):
+        (short / folder).mkdir()
+    stock = f"global\n\tstats socket {short}/run/admin.sock mode 660 level admin\ndefaults\n\tmode http\n"
+    stock += "".join(f"\ttimeout {one} 50000\n" for one in ("connect", "client", "server"))
+    (short / "etc" / "haproxy.cfg").write_text(stock)
+    command = [haproxy.path, "-W", "-S", site.site.haproxy.master_socket, "-f", f"{short}/etc/haproxy.cfg"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as master:
+        try:
+            until(lambda: process.is_running(site.haproxy))
+            told = site.apply()
+            assert (told.started, told.reloaded) == (False, True)
+            assert site.named("A") in servers
+            assert (short / "etc" / "haproxy.cfg.before-lbkit").read_text() == stock
+        finally:
+            master.terminate()
