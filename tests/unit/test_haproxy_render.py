@@ -129,7 +129,7 @@ COOKIE = {"protocol": "http", "persistence": {"mode": "http-cookie"}}
          ["option forwardfor", "http-request set-header X-Forwarded-Proto http"]),
         ({"proxy_protocol": True},
          ["default-server send-proxy-v2 check inter 5s rise 2 fall 3 check-send-proxy weight 100"]),
-        ({"source_address": "2001:db8::1"}, ["server s 192.0.2.11:80 id 1 source [2001:db8::1]"]),
+        ({"source_address": "192.0.2.9"}, ["server s 192.0.2.11:80 id 1 source 192.0.2.9"]),
         ({"transparent": True}, ["server s 192.0.2.11:80 id 1 source 0.0.0.0 usesrc clientip"]),
         ({"fallback": {"address": "127.0.0.1", "port": 9081}},
          ["server s         192.0.2.11:80  id 1", "server _fallback 127.0.0.1:9081 id 1000 backup non-stick no-check"]),
@@ -367,3 +367,10 @@ def test_a_node_that_is_not_of_the_pair_is_misuse_and_so_is_none(paired, monkeyp
     monkeypatch.setattr("lbkit.haproxy.node.is_of_this_machine", lambda address: False)
     with pytest.raises(Misuse, match=r"this machine .* is no node of site test\. Say which it is with --node"):
         node_of(paired)
+
+
+def test_an_ipv6_source_stands_in_brackets(rendered):
+    """HAProxy takes what is behind the last colon for a port."""
+    of_ipv6 = {"label": "s", "address": "2001:db8::10", "port": 80}
+    found = of_vip(rendered(vip("V", "192.0.2.1:80", of_ipv6, source_address="2001:db8::1")))
+    assert "server s [2001:db8::10]:80 id 1 source [2001:db8::1]" in found

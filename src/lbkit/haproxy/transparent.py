@@ -25,7 +25,8 @@ table inet lbkit_transparent {{
 
 SH = f"""\
 #!/bin/sh
-# Marked packets are delivered here, whatever their address. Rendered by lbkit; may be run again, by root.
+# Marked packets are delivered here, whatever their address. Rendered by lbkit; may be run again, by root; after each boot.
+# Undone by: nft delete table inet lbkit_transparent; ip rule del fwmark {MARK}; ip -6 rule del fwmark {MARK}
 set -e
 nft -f "$(dirname "$0")/transparent.nft"
 for family in FAMILIES; do
