@@ -90,7 +90,10 @@ def _of_a_server(vip: Vip, server: RealServer, key: Key) -> Iterator[Problem]:
     seen_as = vip.address if vip.transparent else vip.source_address
     if seen_as is not None and (":" in seen_as) != (":" in server.address):
         which = "transparent" if vip.transparent else "source_address"
-        message = f"{who}: {server.address} can't be reached from {seen_as} ({which}): one is IPv4, the other IPv6. Give both alike."
+        message = (
+            f"{who}: {server.address} can't be reached from {seen_as} ({which}): one is IPv4, the other IPv6. "
+            "Give both alike."
+        )
         yield _error("contradiction", (*key, "address"), message)
     if server.address == vip.address and (server.port is None or server.port in vip.ports):
         yield _error("loop", (*key, "address"), f"{who}: this is the VIP itself. Give the real server's own address.")
