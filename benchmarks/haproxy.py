@@ -138,11 +138,11 @@ def operation(remotes: Remotes, variant: str, rounds: int) -> Measured:
 
 
 @benchmark(
-    "haproxy/operation", over=("haproxyadmin",), goal=at_least(5, "times"), baseline="haproxyadmin", rounds=40, quick=8
+    "haproxy/cold", over=("haproxyadmin",), goal=at_least(5, "times"), baseline="haproxyadmin", rounds=40, quick=8
 )  # fmt: skip
 def operation_cold(remotes: Remotes, variant: str, rounds: int) -> Measured:
-    """The same and the weight read back, against haproxyadmin from the start: its `HAProxy` made, the server looked up, its
-    weight set.
+    """The weight of a server set and read back, connecting anew, against haproxyadmin from the start: its `HAProxy` made,
+    the server looked up, its weight set.
     """
     try:
         from haproxyadmin import haproxy as admin
