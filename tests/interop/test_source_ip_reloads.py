@@ -11,7 +11,7 @@ from interop.engines import haproxy as haproxy
 from interop.engines import short as short
 from interop.load import clients
 from interop.operated import Named, operated, three_vips
-from interop.test_operate import until
+from interop.three import until
 
 from lbkit.haproxy.program import HAPROXY, Program
 from lbkit.operate import tables

@@ -115,7 +115,6 @@ def online(
     server: _RipUnlessAll = None,
     all_vips: _AllVips = False,
     reason: _Reason = "",
-    force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     site: SiteFile = None,
@@ -128,7 +127,7 @@ def online(
     from lbkit import load_site
     from lbkit.operate.online import online as verb
 
-    tell(verb(load_site(site), _asked(vip, server, all_vips, reason, None, force, dry_run)), as_json)
+    tell(verb(load_site(site), _asked(vip, server, all_vips, reason, None, False, dry_run)), as_json)
 
 
 def weight(

@@ -71,6 +71,7 @@ def lint(
     from lbkit.checks.registry import Registry
     from lbkit.errors import Misuse
     from lbkit.lint import lint as find
+    from lbkit.operate.wording import many
     from lbkit.site.found import site_file
 
     if site and site_option:
@@ -84,7 +85,7 @@ def lint(
         typer.echo(json.dumps({**found, "findings": [one.as_dict() for one in findings]}, indent=2))
     else:
         _show(findings)
-        print(f"{file}: {_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}", file=sys.stderr)
+        print(f"{file}: {many(counts['error'], 'error')}, {many(counts['warning'], 'warning')}", file=sys.stderr)
     raise typer.Exit(2 if counts["error"] else 1 if counts["warning"] else 0)
 
 
@@ -112,7 +113,3 @@ def _show(findings: list[Finding]) -> None:
         line = Text(str(found))
         line.highlight_words([f" {found.severity}:"], "bold red" if found.severity == "error" else "yellow")
         console.print(line)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

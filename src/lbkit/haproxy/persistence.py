@@ -8,6 +8,7 @@ from __future__ import annotations
 from lbkit.errors import NotDone
 from lbkit.haproxy.engine import Haproxy
 from lbkit.haproxy.entries import Entry
+from lbkit.haproxy.sections import moved_file
 from lbkit.site.services import Vip
 
 KEY = "1"
@@ -64,7 +65,7 @@ def keep_cookies_off(haproxy: Haproxy, vip: Vip, server: str, *, off: bool) -> b
     """Whether cookies that name this server count no more (`off`), or count again; whether that was to be changed."""
     if vip.persistence.mode != "http-cookie":
         return False
-    moved = f"lists/{vip.label}.acl"  # as `sections` has it
+    moved = moved_file(vip.label)
     is_off = server in haproxy.runtime.acl_entries(moved)
     if off and not is_off:
         haproxy.runtime.acl_add(moved, server)

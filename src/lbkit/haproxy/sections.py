@@ -43,12 +43,17 @@ class Section:
     @property
     def moved_file(self) -> str:
         """Cookie values that are sent elsewhere, seen from haproxy.cfg; filled at run time."""
-        return f"lists/{self.vip.label}.acl"
+        return moved_file(self.vip.label)
 
     @property
     def hosts_file(self) -> str:
         """The Host header of the check for each server, seen from haproxy.cfg."""
         return hosts_file(self.vip.label)
+
+
+def moved_file(vip: str) -> str:
+    """Cookie values that are sent elsewhere, seen from haproxy.cfg; filled at run time."""
+    return f"lists/{vip}.acl"
 
 
 def hosts_file(vip: str) -> str:

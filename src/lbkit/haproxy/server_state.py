@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from lbkit.checks.conversation import printable
 from lbkit.errors import EngineError
+from lbkit.haproxy.replies import FORCED_DRAIN, FORCED_MAINT
 from lbkit.state.intents import Wanted
 
-FORCED_MAINT, FORCED_DRAIN = 1, 8  # of srv_admin_state
 _BITS: Mapping[Wanted, int] = {"online": 0, "drain": FORCED_DRAIN, "halt": FORCED_MAINT}
 _VERSION = "1"
 _NUMBERS = ("srv_id", "srv_port", "srv_admin_state")
@@ -71,14 +71,18 @@ def as_they_are(dump: str) -> list[Told]:
             row["srv_addr"],
             int(row["srv_port"]),
             row["srv_use_ssl"] == "1",
-            "halt"
-            if (admin := int(row["srv_admin_state"])) & FORCED_MAINT
-            else "drain"
-            if admin & FORCED_DRAIN
-            else "online",
+            _wanted(int(row["srv_admin_state"])),
         )
         for row in _read(dump)[2]
     ]
+
+
+def _wanted(admin_state: int) -> Wanted:
+    """What an operator wanted; the other bits are the configuration's."""
+    for wanted in ("halt", "drain"):
+        if admin_state & _BITS[wanted]:
+            return wanted
+    return "online"
 
 
 def _read(dump: str) -> tuple[str, list[str], list[dict[str, str]]]:

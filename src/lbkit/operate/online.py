@@ -15,7 +15,7 @@ def online(site: Site, asked: Asked) -> list[Done]:
         found = places(site, asked, "online")
         for place in found:
             vip, label, done = place.vip, place.server.label, place.done
-            if place.server.engine == "online" and not place.server.is_out:
+            if not place.server.is_out:
                 done.steps.append(f"{label} of {vip.label} is online already")
             else:
                 done.steps.append(f"{label} of {vip.label} takes clients again")
