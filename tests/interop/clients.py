@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from interop import http_faults
+
 from lbkit.testing import Listener
 
 VIP = "127.0.0.2"  # no server's own address
@@ -61,3 +63,28 @@ def eventually(holds: Callable[[], bool], within: float = 5.0) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+class Heads:
+    """A web server that is well and keeps the heads that it was sent."""
+
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+
+    def play(self, client: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            more = client.recv(65536)
+            if not more:
+                return
+            head += more
+        self.heads.append(head)
+        client.sendall(http_faults.WHOLE)
+
+    def hosts(self) -> set[str]:
+        return {
+            line.partition(b":")[2].strip().decode()
+            for head in self.heads
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"host:")
+        }

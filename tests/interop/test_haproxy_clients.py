@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from interop import http_faults
-from interop.clients import CHECK, CLIENT, GET, VIP, client, echo, eventually, named, reached, says, until_closed
+from interop.clients import CHECK, CLIENT, GET, VIP, Heads, client, echo, eventually, named, reached, says, until_closed
 from interop.engines import haproxy, rendered, running, short
 from interop.remotes import HOST, Remote, free_port
 from unit.site_text import server, vip
@@ -150,24 +150,6 @@ def test_a_check_of_several_ports_sends_a_proxy_header_to_each(short: Path, hapr
 LIE = GET[:-2] + b"X-Forwarded-For: 192.0.2.99\r\nX-Forwarded-Proto: gopher\r\n\r\n"
 
 
-class Heads:
-    """A web server that keeps what it was told of clients."""
-
-    def __init__(self) -> None:
-        self.told: list[list[str]] = []
-
-    def play(self, connection: socket.socket) -> None:
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            more = connection.recv(4096)
-            if not more:
-                return
-            head += more
-        lines = head.decode().lower().split("\r\n")
-        self.told.append([one for one in lines if one.startswith("x-forwarded")])
-        connection.sendall(http_faults.WHOLE)
-
-
 def test_a_request_tells_the_clients_address_last_and_how_it_came(
     short: Path, haproxy: Program, tmp_path: Path
 ) -> None:
@@ -196,7 +178,8 @@ def test_a_request_tells_the_clients_address_last_and_how_it_came(
                 connection.sendall(GET)
                 assert until_closed(connection).endswith(http_faults.BODY)
     addresses, hows = (
-        [[one.split()[1] for one in told if key in one] for told in heads.told] for key in ("-for:", "-proto:")
+        [[one.split()[1] for one in head.decode().lower().split("\r\n") if one.startswith(key)] for head in heads.heads]
+        for key in ("x-forwarded-for:", "x-forwarded-proto:")
     )
     assert addresses == [["192.0.2.99", CLIENT], ["192.0.2.99", CLIENT], []]
     assert hows == [["http"], ["https"], []]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from interop import http_faults
+from interop.clients import Heads
 from interop.engines import haproxy, rendered, running, short
 from interop.remotes import HOST, Remote, free_port
 from unit.site_text import server, vip
@@ -117,34 +118,9 @@ def test_status_and_body_both_have_to_be_as_expected(check, up, down, short: Pat
     assert found == {name: name.strip("0123456789") for name in cases}
 
 
-class Asked:
-    """A web server that is well and keeps the heads that it was sent."""
-
-    def __init__(self) -> None:
-        self.heads: list[bytes] = []
-
-    def play(self, client: socket.socket) -> None:
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            more = client.recv(65536)
-            if not more:
-                return
-            head += more
-        self.heads.append(head)
-        client.sendall(http_faults.WHOLE)
-
-    def hosts(self) -> set[str]:
-        return {
-            line.partition(b":")[2].strip().decode()
-            for head in self.heads
-            for line in head.split(b"\r\n")
-            if line.lower().startswith(b"host:")
-        }
-
-
 @pytest.mark.parametrize("host", ["h!$%&'()*+,;=[x]:%[src]", "ccw.hospital.example:80"])
 def test_the_request_is_the_one_of_lbkit(host: str, short: Path, haproxy: Program) -> None:
-    asked, path = Asked(), "/%41/a?b=$HOME&c=%[src]'\"\\;{x}#"[:-1]
+    asked, path = Heads(), "/%41/a?b=$HOME&c=%[src]'\"\\;{x}#"[:-1]
     check = {"kind": "https-get", "tls": False, "host": host, "path": path, **ONE}
     with Listener(asked.play) as remote:
         assert verdicts(short, haproxy, server("s", remote.target), check=check) == {"s": "up"}
@@ -162,7 +138,7 @@ def test_the_request_is_the_one_of_lbkit(host: str, short: Path, haproxy: Progra
 
 
 def test_each_server_is_asked_by_its_own_host_and_port(short: Path, haproxy: Program) -> None:
-    asked = [Asked(), Asked()]
+    asked = [Heads(), Heads()]
     with ExitStack() as stack:
         remotes = [stack.enter_context(Listener(one.play)) for one in asked]
         servers = [server(f"10.{i}", remote.target) for i, remote in enumerate(remotes)]
@@ -193,7 +169,7 @@ def test_a_server_without_port_is_up_where_all_ports_of_the_vip_are(
 
 
 def test_each_port_is_asked_by_its_own_host(short: Path, haproxy: Program) -> None:
-    asked = [Asked(), Asked()]
+    asked = [Heads(), Heads()]
     with ExitStack() as stack:
         remotes = [stack.enter_context(Listener(one.play)) for one in asked]
         ports = ",".join(str(remote.port) for remote in remotes)

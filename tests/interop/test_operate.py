@@ -281,3 +281,10 @@ def test_an_intent_for_what_the_site_no_longer_has_is_forgotten_with_a_word(site
     (told,) = site.apply().warnings
     assert "NONE/one is no longer in the site: forgotten is drain by " in told
     assert Intents(site.state).of("NONE", "one") is None
+
+
+def test_a_drain_warns_of_clients_that_the_table_keeps_only_where_there_are_any(site: Operated) -> None:
+    assert drain(site.site, site.asked("SOURCE", "one", dry_run=True))[0].warnings == []
+    site.named("SOURCE")
+    (kept,) = tables.show(site.site, "SOURCE").entries
+    assert "1 client that the table keeps" in drain(site.site, site.asked("SOURCE", kept.server or ""))[0].warnings[0]

@@ -34,9 +34,9 @@ def _foretell(place: Place, move_sticky: bool) -> None:
     mode = vip.persistence.mode
     if mode == "last-successful" and named:
         steps.append(f"the entry of {vip.label} is cleared: the next client goes to {_next(place)}")
-    elif mode == "source-ip" and move_sticky:
+    elif mode == "source-ip" and named and move_sticky:
         steps.append(f"{many(named, 'client')} that the table keeps on {label} move with their next connection")
-    elif mode == "source-ip":
+    elif mode == "source-ip" and named:
         place.done.warnings.append(
             f"{many(named, 'client')} that the table keeps on {label} still get it, until their entries end. "
             "Give --sticky move to move them now, or --wait to wait for them."

@@ -89,7 +89,7 @@ def clear(
     done = Done(vip, label, "clear-table", dry_run)
     named = sorted({one.server for one in shown.entries if one.server})
     what = f"the entry of {key}" if key is not None else many(len(shown.entries), "entry")
-    done.steps.append(f"{what} of table {vip} taken out ({', '.join(named) or 'no server named'})")
+    done.steps.append(f"{what} of table {vip} taken out ({', '.join(named) or 'of no server'})")
     view = overview(site, [vip])[0]
     _say_where_next(done, view)
     if end_sessions:
