@@ -9,6 +9,7 @@
     │   ├── NotRunning          nobody answers where it is to be reached
     │   ├── NotAllowed          it answers, and this caller may not ask that of it
     │   ├── NotThere            it knows no such server, backend, table or entry
+    │   ├── AlreadyThere        it has that one already
     │   └── NotDone             it said yes, and reading back shows that it is not so
     ├── RolledBack          2   a new configuration was refused; what was there before is in force again
     ├── Refused             4   it would hurt, and nobody has said --force
@@ -56,6 +57,10 @@ class NotAllowed(EngineError):
 
 class NotThere(EngineError):
     """The engine knows no such server, backend, table or entry."""
+
+
+class AlreadyThere(EngineError):
+    """The engine has a service or destination of that name already."""
 
 
 class NotDone(EngineError):

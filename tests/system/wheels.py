@@ -7,7 +7,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-MEMBERS = (".", "cli", "plugins/dicom_echo", "plugins/https_get", "plugins/mtls", "plugins/demo")
+MEMBERS = (
+    ".",
+    "cli",
+    "plugins/dicom_echo",
+    "plugins/https_get",
+    "plugins/mtls",
+    "plugins/direct_routing",
+    "plugins/demo",
+)
 
 
 def run(

@@ -129,3 +129,40 @@ def test_haproxy_replies_finds_another_exception_and_a_table_that_hangs_on_its_c
         haproxy_replies.one_input(bytes((number, 1)) + b"\n\n")
     with pytest.raises(AssertionError):
         haproxy_replies.judge(haproxy_replies.EngineError("a\x1bb"))
+
+
+@pytest.fixture(scope="module")
+def ipvs_replies():
+    return target("ipvs_replies")
+
+
+def test_the_seeds_of_ipvs_replies_are_read_and_refused_by_every_reader(ipvs_replies, monkeypatch):
+    seen = {reader: set() for reader in ipvs_replies.READERS}
+    read = ipvs_replies.read
+
+    def watched(reader, datagram, sequence):
+        found = read(reader, datagram, sequence)
+        seen[reader] |= {isinstance(one, ipvs_replies.EngineError) for one in found}
+        return found
+
+    monkeypatch.setattr(ipvs_replies, "read", watched)
+    for seed in ipvs_replies.seeds():
+        ipvs_replies.one_input(seed)
+    assert list(seen.values()) == [{True, False}] * len(seen)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\1\0", b"\4" + bytes(16)])
+def test_ipvs_replies_takes_the_shortest_inputs(ipvs_replies, data):
+    ipvs_replies.one_input(data)
+
+
+def test_ipvs_replies_finds_another_exception_and_what_does_not_print(ipvs_replies, monkeypatch):
+    with pytest.raises(AssertionError):
+        ipvs_replies.judge(ipvs_replies.EngineError("a\x1bb"))
+    with pytest.raises(AssertionError):
+        ipvs_replies.judge(
+            ipvs_replies.SeenService(ipvs_replies.Service(ipvs_replies.Virtual("192.0.2.1", 1), "a\x1bb"))
+        )
+    monkeypatch.setattr(ipvs_replies, "READERS", [lambda body: body[9999]])
+    with pytest.raises(IndexError):
+        ipvs_replies.one_input(ipvs_replies.seeds()[0])
