@@ -87,7 +87,7 @@ def test_a_layer_4_vip_on_this_machine_is_not_testable_here_and_hurts_no_exit_co
     path = site_file(vip("DICOM", f"127.0.0.9:{open_port.split(':')[1]}", server("a", "127.0.0.1"), mode="l4-dr"))
     ran = lbkit("check", "site", "--site", path, "--json")
     assert ran.returncode == 0
-    of_vip, of_server = json.loads(ran.stdout)["checks"]
+    of_vip, _, of_server = json.loads(ran.stdout)["checks"]
     assert (of_vip["status"], of_vip["reason"]) == ("not-testable", "not-testable-here")
     assert of_server["status"] == "up"
     assert "not testable here" in lbkit("check", "site", "--site", path).stdout

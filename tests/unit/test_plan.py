@@ -6,8 +6,9 @@ import pytest
 from unit.site_text import server, site, vip
 
 from lbkit.checks.conversation import connected
+from lbkit.checks.here import is_of_this_machine
 from lbkit.checks.kind import CheckKind, Params
-from lbkit.checks.plan import is_of_this_machine, plan
+from lbkit.checks.plan import plan
 from lbkit.checks.registry import Registry
 from lbkit.errors import Misuse
 from lbkit.site.load import load_site
@@ -175,15 +176,68 @@ def test_a_check_without_its_plugin_is_said_in_its_place(planned):
 
 
 def test_a_layer_4_vip_that_this_machine_holds_is_not_testable_here(planned):
-    of_vip, of_server = planned(vip("A", "127.0.0.1:104", server("a", "192.0.2.2"), mode="l4-dr"))
+    of_vip, _, of_server = planned(vip("A", "127.0.0.1:104", server("a", "192.0.2.2"), mode="l4-dr"))
     assert (of_vip.check, of_vip.reason) == (None, "not-testable-here")
     assert "Check it from a client, or from the other node." in of_vip.message
     assert of_server.check is not None
 
 
 def test_a_layer_4_vip_that_is_elsewhere_is_checked_as_any_other(planned):
-    of_vip, _ = planned(vip("A", f"{ELSEWHERE}:104", server("a", "192.0.2.2"), mode="l4-dr"))
+    of_vip, *_ = planned(vip("A", f"{ELSEWHERE}:104", server("a", "192.0.2.2"), mode="l4-dr"))
     assert of_vip.check is not None
+
+
+def direct_routing(planned, *vips, **more):
+    return [one for one in planned(*vips, **more) if one.kind == "direct-routing"]
+
+
+@pytest.fixture
+def may_send(monkeypatch):
+    monkeypatch.setattr("lbkit.checks.direct_routing.may_send_frames", lambda: True)
+
+
+def test_a_layer_4_vip_is_checked_for_direct_routing_on_each_port_with_its_real_servers_and_nodes(planned, may_send):
+    pair = {"nodes": [{"name": "n", "address": "192.0.2.8"}, {"name": "m", "address": "192.0.2.9"}]}
+    servers = (server("a", "198.51.100.2"), server("b", "198.51.100.3"))
+    found = direct_routing(planned, vip("A", f"{ELSEWHERE}:104,105", *servers, mode="l4-dr"), more={"pair": pair})
+    assert [(one.server, str(one.target)) for one in found] == [
+        (None, f"{ELSEWHERE}:104"),
+        (None, f"{ELSEWHERE}:105"),
+    ]
+    assert found[0].check.params.real_server == ("a=198.51.100.2", "b=198.51.100.3")
+    assert found[0].check.params.node == ("n=192.0.2.8", "m=192.0.2.9")
+
+
+@pytest.mark.parametrize("which", [{"virtual": False}, {"real": False}])
+def test_direct_routing_is_between_a_vip_and_its_real_servers_so_either_alone_is_without(planned, may_send, which):
+    assert not direct_routing(planned, vip("A", f"{ELSEWHERE}:104", server("a", "198.51.100.2"), mode="l4-dr"), **which)
+
+
+def test_layer_7_has_no_direct_routing(planned, may_send):
+    assert not direct_routing(planned, vip("A", f"{ELSEWHERE}:104", server("a", "198.51.100.2")))
+
+
+def test_without_the_right_to_send_frames_direct_routing_is_not_allowed(planned, monkeypatch):
+    monkeypatch.setattr("lbkit.checks.direct_routing.may_send_frames", lambda: False)
+    (found,) = direct_routing(planned, vip("A", f"{ELSEWHERE}:104", server("a", "198.51.100.2"), mode="l4-dr"))
+    assert (found.check, found.reason) == (None, "not-allowed")
+    assert "needs CAP_NET_RAW" in found.message
+
+
+@pytest.mark.parametrize(
+    ("address", "real"),
+    [("127.0.0.9", "198.51.100.2"), ("192.0.2.1", "127.0.0.9"), ("2001:db8::1", "2001:db8::2")],
+    ids=["VIP of this machine's loopback", "real server that is this machine", "IPv6"],
+)
+def test_where_there_is_no_ipv4_network_between_them_direct_routing_is_not_testable(planned, may_send, address, real):
+    one = server("a", "", address=real)
+    (found,) = direct_routing(planned, vip("A", "ADDRESS:104", one, address=address, mode="l4-dr"))
+    assert (found.check, found.reason) == (None, "not-testable-here")
+
+
+def test_without_its_plugin_there_is_no_direct_routing_and_nothing_is_said(planned, may_send, monkeypatch):
+    monkeypatch.setenv("LBKIT_DISABLE_PLUGINS", "direct-routing")
+    assert not direct_routing(planned, vip("A", f"{ELSEWHERE}:104", server("a", "198.51.100.2"), mode="l4-dr"))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def plugins(
     else:
         for plugin in found:
             summary = f"BROKEN: {plugin.error}" if plugin.error else "; ".join(k.summary for k in plugin.kinds)
-            print(f"{plugin.name:<12} {plugin.distribution} {plugin.version}  {summary}")
+            print(f"{plugin.name:<14} {plugin.distribution} {plugin.version}  {summary}")
             for kind in plugin.kinds if verbose else ():
                 for code, meaning in kind.reasons.items():
                     print(f"    {code:<28} {meaning}")

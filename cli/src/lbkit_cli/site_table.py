@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lbkit.checks import direct_routing
 from lbkit.checks.conversation import printable
 from lbkit.checks.plan import CANNOT_RUN
 from lbkit.checks.result import milliseconds
@@ -46,9 +47,8 @@ def _virtual(rows: Iterable[Found]) -> Text:
     results = [one.result for one in rows if one.server is None]
     if not results:
         return Text("not checked", "dim")
-    if all(result.status == "not-testable" for result in results):
-        return _not_testable(results[0])
-    return _sum(results)
+    tested = [result for result in results if result.status != "not-testable"]
+    return _sum(tested) if tested else _not_testable(results[0])
 
 
 def _real(rows: Iterable[Found]) -> Text:
@@ -76,6 +76,12 @@ def _sum(results: Sequence[Result]) -> Text:
     return Text(f"{down} of {many} DOWN" if down else f"{up} of {many} up", colour)
 
 
+def _who(one: Found) -> str:
+    if one.server:
+        return f"{one.vip} / {one.server}"
+    return f"{one.vip} {one.result.check}" if one.result.check == direct_routing.KIND else f"{one.vip} itself"
+
+
 def _sentences(console: Console, found: Sequence[Found]) -> None:
     """Checks that are equal, as servers that VIPs share have, are told once."""
     told: dict[int, list[Found]] = {}
@@ -83,7 +89,7 @@ def _sentences(console: Console, found: Sequence[Found]) -> None:
         told.setdefault(id(one.result) if one.result.status != "not-testable" else id(one), []).append(one)
     for same in told.values():
         result = same[0].result
-        who = ", ".join(f"{one.vip} / {one.server}" if one.server else f"{one.vip} itself" for one in same)
+        who = ", ".join(map(_who, same))
         word = "could not be run" if result.reason == CANNOT_RUN else result.status.replace("-", " ")
         head = Text.assemble((word, _COLOURS[code_of(result)]), "  ", (who, "bold"), f"  {result.target}")
         if result.status == "down":

@@ -10,6 +10,7 @@ This file imports nothing, because `lbkit-probe` passes through it. What is wher
     context       what a TLS client trusts and shows                  exposition  results as Prometheus reads them
     alerts        what an error of TLS means                          plan        which checks a site asks for
     names         host names to addresses                             survey      all of them, side by side
-    words         sentences about connections that fail               facade      check, check_many, check_site, load_site
-    connect       the check `connect`                                 reasons     the reason codes that every check shares
+    words         sentences about connections that fail               direct_routing  when the check of that name is in it
+    connect       the check `connect`                                 facade      check, check_many, check_site, load_site
+    here          what this machine is to a check                     reasons     the reason codes that every check shares
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +19,21 @@ from lbkit.durations import seconds
 from lbkit.errors import Misuse
 
 Protocol: TypeAlias = Generator[tuple[str, bytes], bytes, Outcome]
+
+
+class Aside:
+    """A check that is no conversation over one TCP connection. Subclassed by plugins; many run in threads of their own."""
+
+    def target(self, text: str) -> Target:
+        """Read a target. Raises Misuse."""
+        raise NotImplementedError
+
+    def run(self, target: Target, steps: dict[str, float], abandoned: Callable[[], bool]) -> Outcome:
+        """Block until the verdict, for `params.timeout` at most; add each step's time in seconds to `steps`.
+
+        Once `abandoned()` nobody waits for the verdict: end soon, and leave nothing behind. Raises CannotRun.
+        """
+        raise NotImplementedError
 
 
 def _seconds(given: Any) -> Any:
@@ -90,16 +106,16 @@ P = TypeVar("P", bound=Params)
 class CheckKind(Generic[P]):
     """A kind of health check.
 
-    `protocol(params)` prepares what all targets share and returns what makes one generator per target; it raises Misuse
-    for parameters that can't be used. `reasons`: the codes it adds to `lbkit.checks.reasons`. `explain`: `module:name` of an
-    `lbkit.checks.explanation.Explainer`, loaded only for `lbkit explain`. `script(params)`: the check as an engine can run
-    it by itself (`lbkit.checks.script`), or in words which of these parameters no engine can.
+    `protocol(params)` prepares what all targets share and returns what makes one generator per target, or an Aside; it
+    raises Misuse for parameters that can't be used. `reasons`: the codes it adds to `lbkit.checks.reasons`. `explain`:
+    `module:name` of an `lbkit.checks.explanation.Explainer`, loaded only for `lbkit explain`. `script(params)`: the check as
+    an engine can run it by itself (`lbkit.checks.script`), or in words which of these parameters no engine can.
     """
 
     name: str
     summary: str
     params: type[P]
-    protocol: Callable[[P], Callable[[Target], Protocol]]
+    protocol: Callable[[P], Callable[[Target], Protocol] | Aside]
     reasons: Mapping[str, str] = field(default_factory=dict)
     explain: str | None = None
     script: Callable[[P], Script | str] | None = None
@@ -131,14 +147,18 @@ def _tls_layer(params: Params) -> blocking.Tls | None:
 class Check:
     """A kind of check with its parameters, for any number of targets. Equal ones are one check to `Checker`."""
 
-    __slots__ = ("_hash", "kind", "params", "protocol", "timeout", "tls")
+    __slots__ = ("_hash", "aside", "kind", "params", "protocol", "timeout", "tls")
+
+    protocol: Callable[[Target], Protocol]  # where there is no `aside`
 
     def __init__(
-        self, kind: str, params: Params, protocol: Callable[[Target], Protocol], tls: blocking.Tls | None
+        self, kind: str, params: Params, protocol: Callable[[Target], Protocol] | Aside, tls: blocking.Tls | None
     ) -> None:
         self.kind = kind
         self.params = params
-        self.protocol = protocol
+        self.aside = protocol if isinstance(protocol, Aside) else None
+        if not isinstance(protocol, Aside):
+            self.protocol = protocol
         self.tls = tls
         self.timeout = params.timeout
         self._hash = hash((kind, params))
@@ -153,14 +173,25 @@ class Check:
 
     def target(self, text: str) -> Target:
         """Read a target as this check takes it. Raises Misuse."""
+        if self.aside is not None:
+            return self.aside.target(text)
         return Target.parse(text, self.params.port)
 
     def run(self, target: Target) -> Result:
         """Run once and block until the verdict. Raises CannotRun."""
+        if self.aside is not None:
+            return self.run_aside(self.aside, target, lambda: False)
         found = blocking.run(target.host, target.port, self.timeout, self.protocol(target), self.tls)
         if found.address and found.address != target.host:
             found.outcome.details["address"] = found.address
         return self.result(target, found.outcome, found.duration, found.steps)
+
+    def run_aside(self, aside: Aside, target: Target, abandoned: Callable[[], bool]) -> Result:
+        """The same for a check that is no conversation, until it is abandoned."""
+        start = monotonic()
+        steps: dict[str, float] = {}
+        outcome = aside.run(target, steps, abandoned)
+        return self.result(target, outcome, monotonic() - start, steps)
 
     def result(self, target: Target, outcome: Outcome, duration: float, steps: dict[str, float]) -> Result:
         """A driver's outcome as a Result."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from _socket import socket
 
     from lbkit.checks.conversation import Outcome
-    from lbkit.checks.kind import Check
+    from lbkit.checks.kind import Aside, Check
     from lbkit.checks.names import Address
     from lbkit.checks.result import Result
     from lbkit.checks.target import Target
 
 _SPARE_FILES = 64  # descriptors left to the rest of the program
 _LOOK_UPS = 32  # threads that may wait for the name service at once
+_ASIDES = 32  # threads that may run checks that are no conversation
 
 
 class Checker:
@@ -51,6 +53,8 @@ class Checker:
         self._closing: list[socket] = []
         self._look_ups = 0
         self._look_up_queue: deque[UnderWay] = deque()
+        self._asides = 0
+        self._aside_queue: deque[tuple[UnderWay, Aside]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Checker:
@@ -68,6 +72,7 @@ class Checker:
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
         self._ready.clear()
+        self._aside_queue.clear()
         for run in list(self._by_target.values()):
             for waiting in (run, *(run.queue or ())):
                 for future in waiting.futures:
@@ -125,9 +130,11 @@ class Checker:
 
     def finish(self, run: UnderWay, outcome: Outcome) -> None:
         """See `Driver.finish`."""
-        self._leave(run)
         duration = monotonic() - run.started
-        result = run.check.result(run.target, outcome, duration, run.steps)
+        self._tell(run, run.check.result(run.target, outcome, duration, run.steps))
+
+    def _tell(self, run: UnderWay, result: Result) -> None:
+        self._leave(run)
         for future in run.futures:
             if not future.done():
                 future.set_result(result)
@@ -149,7 +156,8 @@ class Checker:
         self.drop(run)
         if run.started:
             self._places += 1
-            del self._by_timeout[run.check.timeout][run]
+            if run.check.aside is None:
+                del self._by_timeout[run.check.timeout][run]
         place = (run.target.host, run.target.port)
         if run.queue:
             following = run.queue.pop(0)
@@ -184,6 +192,9 @@ class Checker:
 
     def _begin_run(self, run: UnderWay) -> None:
         run.begin()
+        if run.check.aside is not None:
+            self._begin_aside(run, run.check.aside)
+            return
         self._by_timeout.setdefault(run.check.timeout, {})[run] = None
         if self._timer is None or run.deadline < self._timer.when():
             self._set_timer(run.deadline)
@@ -220,6 +231,40 @@ class Checker:
                     run.connect(found)
             except Exception as e:
                 self._fail(run, e)
+        self._settle()
+
+    # --- checks that are no conversation: each keeps its own deadline ---
+
+    def _begin_aside(self, run: UnderWay, aside: Aside) -> None:
+        if self._asides >= _ASIDES:
+            self._aside_queue.append((run, aside))
+            return
+        self._asides += 1
+
+        def work() -> None:
+            found: Result | Exception
+            try:
+                found = run.check.run_aside(aside, run.target, lambda: run.over)
+            except Exception as e:
+                found = e
+            with suppress(RuntimeError):  # the loop may have closed meanwhile
+                self._loop.call_soon_threadsafe(self._ran_aside, run, found)
+
+        try:
+            start_new_thread(work, ())
+        except RuntimeError:
+            self._asides -= 1
+            self._fail(run, CannotRun(f"{run.check.kind} needs a thread, and none can be had. See `ulimit -u`."))
+
+    def _ran_aside(self, run: UnderWay, found: Result | Exception) -> None:
+        self._asides -= 1
+        while self._aside_queue and self._asides < _ASIDES:
+            self._begin_aside(*self._aside_queue.popleft())
+        if not run.over:
+            if isinstance(found, Exception):
+                self._fail(run, found)
+            else:
+                self._tell(run, found)
         self._settle()
 
     # --- events and deadlines ---

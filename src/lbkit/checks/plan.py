@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, TypeAlias
 
+from lbkit.checks import direct_routing
+from lbkit.checks.direct_routing import NOT_TESTABLE_HERE
+from lbkit.checks.here import is_of_this_machine
 from lbkit.checks.kind import Check, CheckKind
 from lbkit.checks.target import Target
-from lbkit.errors import LbkitError
+from lbkit.errors import LbkitError, UnknownCheck
 from lbkit.site.draft import Draft
 from lbkit.site.model import Site
 from lbkit.site.naming import vips_of
@@ -19,7 +20,6 @@ from lbkit.site.services import RealServer, Vip
 KindOf: TypeAlias = Callable[[str], CheckKind[Any]]  # raises UnknownCheck, PluginBroken
 
 CANNOT_RUN = "cannot-run"
-NOT_TESTABLE_HERE = "not-testable-here"
 
 _NOT_HERE = (
     "not testable here: this machine holds {address}, and a layer-4 balancer can't connect to its own VIP. "
@@ -63,6 +63,8 @@ class _Planner:
             if virtual:
                 for port in vip.ports:
                     yield self._of_vip(vip, port)
+            if virtual and real and vip.mode == "l4-dr":
+                yield from self._direct_routing(vip)
             if real:
                 for server in vip.servers:
                     offered = towards(server, self._site)
@@ -76,16 +78,30 @@ class _Planner:
             return Planned(vip.label, None, vip.check.kind, target, None, NOT_TESTABLE_HERE, why)
         return self._planned(vip, None, vip.address, port, self._as_client(vip))
 
+    def _direct_routing(self, vip: Vip) -> Iterator[Planned]:
+        """From the balancer: the ARP problem of the VIP and its real servers; nothing where no plugin gives that check."""
+        try:
+            self._kind_of(direct_routing.KIND)
+        except UnknownCheck:
+            return
+        except LbkitError:
+            pass  # said below, in its place
+        hindrance = direct_routing.hindrance(vip)
+        for port in vip.ports:
+            target = Target(vip.address, port)
+            if hindrance is not None:
+                yield Planned(vip.label, None, direct_routing.KIND, target, None, *hindrance)
+            else:
+                check = self._prepare(direct_routing.KIND, direct_routing.parameters(vip, self._site), {})
+                yield _placed(vip, None, direct_routing.KIND, target, check)
+
     def _planned(
         self, vip: Vip, server: RealServer | None, address: str, port: int, offered: Mapping[str, object]
     ) -> Planned:
-        label = server.label if server else None
         check = self._prepare(vip.check.kind, offered, vip.check.params)
         # the port of a check that looks elsewhere than the traffic goes
         target = Target(address, vip.check.params.get("port", port) if server else port)
-        if isinstance(check, Check):
-            return Planned(vip.label, label, vip.check.kind, target, check)
-        return Planned(vip.label, label, vip.check.kind, target, None, CANNOT_RUN, str(check))
+        return _placed(vip, server, vip.check.kind, target, check)
 
     def _prepare(self, name: str, offered: Mapping[str, object], own: Mapping[str, object]) -> Check | LbkitError:
         memo = (name, repr((sorted(offered.items()), sorted(own.items()))))
@@ -101,6 +117,13 @@ class _Planner:
         """The TLS parameters by which a client speaks to a VIP."""
         ends = vip.termination
         return _tls(self._site, ends.ca, ends.check_certificate, ends.server_name) if ends else {}
+
+
+def _placed(vip: Vip, server: RealServer | None, kind: str, target: Target, check: Check | LbkitError) -> Planned:
+    label = server.label if server else None
+    if isinstance(check, Check):
+        return Planned(vip.label, label, kind, target, check)
+    return Planned(vip.label, label, kind, target, None, CANNOT_RUN, str(check))
 
 
 def towards(server: RealServer, site: Site | Draft) -> dict[str, object]:
@@ -125,16 +148,3 @@ def _tls(site: Site | Draft, family: str | None, certificate: str | None, server
         own = site.certificates[certificate]
         offered |= {"cert_file": own.file, "key_file": own.key_file, "key_password_file": own.password_file}
     return {name: value for name, value in offered.items() if value is not None}
-
-
-def is_of_this_machine(address: str) -> bool:
-    """Whether this machine holds the address now: the kernel would send from an address to itself. Nothing is sent."""
-    if ip_address(address).is_loopback:
-        return True
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as asked:
-            asked.connect((address, 9))
-            return bool(asked.getsockname()[0] == address)
-    except OSError:
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from lbkit.checks.plan import is_of_this_machine
+from lbkit.checks.here import is_of_this_machine
 from lbkit.errors import Misuse
 from lbkit.site.model import Node, Site
 

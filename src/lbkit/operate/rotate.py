@@ -11,7 +11,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from lbkit.checks.plan import KindOf, is_of_this_machine
+from lbkit.checks.here import is_of_this_machine
+from lbkit.checks.plan import KindOf
 from lbkit.errors import EngineError, Misuse, NotDone
 from lbkit.haproxy import guarded
 from lbkit.haproxy.engine import Haproxy
