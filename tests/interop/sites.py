@@ -65,6 +65,7 @@ def _https_get() -> st.SearchStrategy[dict[str, Any]]:
         status=st.lists(st.integers(200, 599), min_size=1, max_size=9),
         tls=st.booleans(),
         verify=st.just(False),
+        redirects=st.sampled_from([0, 1]),
     )
     return st.builds(lambda body, more: {"kind": "https-get", "match": body[0], "body": body[1], **more}, bodies, more)
 
@@ -92,7 +93,7 @@ def checks() -> st.SearchStrategy[dict[str, Any]]:
     )
     times = tables(
         interval=DURATIONS, timeout=st.sampled_from(["1ms", "5s", "1h"]), rise=st.integers(1, 100),
-        fall=st.integers(1, 100), port=PORTS,
+        fall=st.integers(1, 100), port=PORTS, fast_interval=DURATIONS,
     )  # fmt: skip
     return st.builds(lambda kind, times: {**kind, **times}, kind, times)
 
@@ -141,6 +142,7 @@ def vips() -> st.SearchStrategy[dict[str, Any]]:
         "fallback": fallback,
         "client_timeout": DURATIONS,
         "server_timeout": DURATIONS,
+        "slow_start": DURATIONS,
         "source_address": ADDRESSES,
         "x_forwarded_for": st.booleans(),
         "proxy_protocol": st.booleans(),

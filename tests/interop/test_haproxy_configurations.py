@@ -31,7 +31,7 @@ from lbkit.site.load import load_site
 __all__ = ["haproxy", "short"]
 
 EXAMPLES = int(os.environ.get("LBKIT_EXAMPLES", "50"))
-OF_HAPROXY = {"not-native", "regex-not-portable", "line-too-long"}
+OF_HAPROXY = {"not-native"}
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from unit.site_text import server, site, vip
 
 from lbkit.checks.registry import Registry
 from lbkit.errors import Misuse
+from lbkit.haproxy.native import by_agent
 from lbkit.haproxy.render import Rendered, node_of, render
 from lbkit.lint import lint
 from lbkit.site import profiles
@@ -137,6 +138,8 @@ COOKIE = {"protocol": "http", "persistence": {"mode": "http-cookie"}}
          ["server _fallback [::1]:9081    id 1000 backup non-stick no-check no-send-proxy-v2"]),
         ({"check": {"kind": "connect", "interval": "10s", "rise": 1, "fall": 7, "timeout": "3s", "port": 9}},
          ["timeout check 3s", "default-server check inter 10s rise 1 fall 7 port 9 weight 100"]),
+        ({"check": {"kind": "connect", "fast_interval": "500ms"}, "slow_start": "30s"},
+         ["default-server check inter 5s fastinter 500ms rise 2 fall 3 slowstart 30s weight 100"]),
     ],
 )  # fmt: skip
 def test_a_key_of_a_vip_becomes_these_lines(more, wanted, rendered):
@@ -327,12 +330,56 @@ def test_a_c_echo_says_what_it_sends_and_how_much_has_to_come_before_it_decides(
 
 
 def test_what_haproxy_cannot_do_is_misuse_with_every_place_and_lint_says_the_same(rendered, tmp_path):
-    rows = [vip(name, f"192.0.2.{i}:80", S, check={"kind": "c-echo", "busy": "up"}) for i, name in enumerate("VW", 1)]
+    check = {"kind": "connect", "interval": "25d"}
+    rows = [vip(name, f"192.0.2.{i}:80", S, check=check) for i, name in enumerate("VW", 1)]
     with pytest.raises(Misuse) as e:
         rendered(*rows)
     found = lint(tmp_path / "site.toml", Registry().models(), kind_of=Registry().kind)
     assert str(e.value).splitlines() == [f"{one.key}: {one.message} ({one.rule})" for one in found]
     assert len(found) == 2
+
+
+BUSY = {"kind": "c-echo", "busy": "up", "timeout": "9s"}
+
+
+def test_of_servers_whose_check_haproxy_cannot_run_it_asks_the_agent(rendered):
+    rows = [server("a", "192.0.2.11:104", weight=1), server("b", "192.0.2.12:104", re_encrypt=True)]
+    fallback = {"address": "127.0.0.1", "port": 1}
+    one = vip("V", "192.0.2.1:104", *rows, check=BUSY, fallback=fallback, proxy_protocol=True, slow_start="1m")
+    made = rendered(one, agent={"check_port": 99})
+    assert "; check c-echo every 5s by the agent\n" in made.configuration
+    assert of_vip(made) == [
+        "bind 192.0.2.1:104",
+        "balance leastconn",
+        "timeout check 1s",
+        "default-server send-proxy-v2 agent-check agent-addr 127.0.0.1 agent-port 99 agent-inter 1s slowstart 1m",
+        'server a         192.0.2.11:104 id 1    agent-send "V/a\\n" weight 1',
+        'server b         192.0.2.12:104 id 2    agent-send "V/b\\n" ssl verify none weight 100',
+        "server _fallback 127.0.0.1:1    id 1000 backup non-stick no-check no-send-proxy-v2 no-agent-check",
+    ]
+
+
+def test_the_agent_is_asked_as_often_as_it_checks_where_that_is_more_often(rendered):
+    made = rendered(vip("V", "192.0.2.1:104", S, check={**BUSY, "interval": "200ms"}))
+    assert "agent-inter 200ms" in made.configuration
+
+
+def test_the_files_of_a_check_that_the_agent_runs_are_not_haproxys(rendered, identities):
+    check = {"kind": "https-get", "redirects": 1, "ca_file": identities["ca_families"]["F"]["ca_file"]}
+    rows = [S, server("t", "192.0.2.12:8080")]
+    assert list(names(rendered(vip("V", "192.0.2.1:80", *rows, check=check)))) == ["haproxy.cfg"]
+
+
+def test_the_agent_watches_what_haproxy_cannot_and_what_nobody_can_prepare(tmp_path):
+    rows = [
+        vip("own", "192.0.2.1:80", S, check={"kind": "connect"}),
+        vip("busy", "192.0.2.2:104", S, check=BUSY),
+        vip("layer-4", "192.0.2.3:104", server("s", "192.0.2.11"), check=BUSY, mode="l4-dr"),
+        vip("unknown", "192.0.2.4:80", S, check={"kind": "no-such-check"}),
+    ]
+    (tmp_path / "site.toml").write_text(site(*rows))
+    loaded = load_site(tmp_path / "site.toml", Registry().models())
+    assert [one.label for one in by_agent(loaded, Registry().kind)] == ["busy", "unknown"]
 
 
 # --- nodes ----------------------------------------------------------------------------------------------------------

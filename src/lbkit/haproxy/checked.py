@@ -1,10 +1,14 @@
-"""What HAProxy's last check of a server found, in words (management guide 9.1: check_status, check_code, last_chk)."""
+"""What was found of a server last, by HAProxy's check or by the agent (management guide 9.1: check_status, agent_status)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from lbkit.haproxy.rows import Row
+from lbkit.state.observed import Health
+
+COLUMNS = ("check_status", "check_code", "check_duration", "last_chk", "agent_status", "last_agt")
+"""Those of `show stat` that are read here."""
 
 _STEPS: Mapping[str, str] = {
     "SOCKERR": "connect: HAProxy can't make a socket",
@@ -20,14 +24,50 @@ _STEPS: Mapping[str, str] = {
     "L7RSP": "response: not as expected",
     "L7STS": "response: not as expected",
 }
+_NONE_YET = ("", "INI", "UNK")  # before the first
+_SAYS_UP, _SAYS_DOWN, _SAYS_NOTHING = "L7OK", "L7STS", "CHECKED"  # agent_status
+_SAID_DOWN = "via agent : down"
 
 
 def checked(row: Row) -> str:
     """`response: not as expected (503, HTTP status check returned code <503>) in 3 ms`; "" before the first check."""
-    code = row.text("check_status").removeprefix("* ")  # one that is running now has the star
-    if code in ("", "INI", "UNK"):
+    if _of_agent(row):
+        return _told(row)
+    code = _code(row, "check_status")
+    if code in _NONE_YET:
         return ""
     beside = [text for text in (row.text("check_code"), row.text("last_chk")) if text]
     said = f" ({', '.join(beside)})" if beside and not code.endswith("OK") else ""
     took = row.text("check_duration")
     return f"{_STEPS.get(code, code)}{said}{f' in {took} ms' if took else ''}"
+
+
+def health(row: Row, stopped: bool) -> Health:
+    """`stopped`: HAProxy sends it nobody. Unknown: not checked yet, or the agent does not say and HAProxy lets it in."""
+    if _of_agent(row):
+        return "down" if stopped else "up" if _code(row, "agent_status") == _SAYS_UP else "unknown"
+    if _code(row, "check_status") in _NONE_YET:
+        return "unknown"
+    return "down" if stopped else "up"
+
+
+def _of_agent(row: Row) -> bool:
+    return not row.text("check_status") and bool(row.text("agent_status"))
+
+
+def _told(row: Row) -> str:
+    """What the agent answered last. While it does not, HAProxy leaves the server as it was."""
+    code, text = _code(row, "agent_status"), row.text("last_agt")
+    if code in _NONE_YET:
+        return ""
+    if code == _SAYS_UP:
+        return "the agent says up"
+    if code == _SAYS_DOWN:
+        return f"the agent says down{text.removeprefix(_SAID_DOWN)}"
+    if code == _SAYS_NOTHING:
+        return "the agent does not know yet; it is left as it was"
+    return f"the agent does not answer ({text or _STEPS.get(code, code)}); it is left as it was"
+
+
+def _code(row: Row, column: str) -> str:
+    return row.text(column).removeprefix("* ")  # one that is running now has the star

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from lbkit.errors import NotAllowed, NotRunning, NotThere
-from lbkit.haproxy.checked import checked
+from lbkit.haproxy.checked import COLUMNS, checked, health
 from lbkit.haproxy.master import Master
 from lbkit.haproxy.refusals import WorkerEnded
 from lbkit.haproxy.replies import STOPPED, Server, Session
@@ -21,12 +21,11 @@ from lbkit.haproxy.sections import FALLBACK
 from lbkit.site.model import Site
 from lbkit.site.services import Vip
 from lbkit.state.intents import Intent, Wanted
-from lbkit.state.observed import Health, ServerState, VipState
+from lbkit.state.observed import ServerState, VipState
 
 _STATES: Mapping[Wanted, Literal["ready", "drain", "maint"]] = {"online": "ready", "drain": "drain", "halt": "maint"}
-_COLUMNS = ("pxname", "svname", "scur", "stot", "check_status", "check_code", "check_duration", "last_chk")
+_COLUMNS = ("pxname", "svname", "scur", "stot", *COLUMNS)
 _ASKED_AGAIN = 4  # times
-_NOT_CHECKED = ("", "INI", "UNK")  # check_status, before the first check
 
 
 class Haproxy:
@@ -166,14 +165,9 @@ def wanted_of(intent: Intent | None) -> Wanted:
 
 def _server_state(row: Row, server: Server, old: int) -> ServerState:
     wanted = in_force(server)
-    health: Health = "up"
-    if wanted == "halt" or row.text("check_status") in _NOT_CHECKED:
-        health = "unknown"
-    elif server.operational_state == STOPPED:
-        health = "down"
     return ServerState(
         wanted,
-        health,
+        "unknown" if wanted == "halt" else health(row, server.operational_state == STOPPED),
         checked(row),
         server.since,
         server.weight,

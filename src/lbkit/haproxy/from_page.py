@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lbkit.haproxy.checked import checked
+from lbkit.haproxy.checked import checked, health
 from lbkit.haproxy.rows import Row
 from lbkit.haproxy.sections import FALLBACK
 from lbkit.site.model import Site
 from lbkit.state.intents import Wanted
-from lbkit.state.observed import Health, ServerState, VipState
+from lbkit.state.observed import ServerState, VipState
 
 _OF_PROXIES = ("FRONTEND", "BACKEND")
 
@@ -37,12 +37,9 @@ def look(site: Site, rows: Iterable[Row]) -> dict[str, VipState]:
 def _state(row: Row) -> ServerState:
     status = row.text("status")
     wanted: Wanted = "halt" if status.startswith("MAINT") else "drain" if status.startswith("DRAIN") else "online"
-    health: Health = "down" if status.startswith("DOWN") else "up"
-    if wanted == "halt" or not checked(row):
-        health = "unknown"
     return ServerState(
         wanted,
-        health,
+        "unknown" if wanted == "halt" else health(row, status.startswith("DOWN")),
         checked(row),
         row.number("lastchg") or 0,
         row.number("weight") or 0,

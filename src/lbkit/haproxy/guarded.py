@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,16 +89,18 @@ def _reload(haproxy: Haproxy, dump: str, servers: Sequence[Told], timeout: float
     return pid
 
 
-def apply_intents(haproxy: Haproxy, intents: Mapping[tuple[str, str], Intent]) -> list[tuple[str, str]]:
+def apply_intents(
+    haproxy: Haproxy, intents: Mapping[tuple[str, str], Intent], only: Collection[tuple[str, str]] | None = None
+) -> list[tuple[str, str]]:
     """Bring every real server to what is wanted of it; those for which there was something to do, as (VIP, server).
 
-    What HAProxy does not have is left out: after a reload that failed that is nothing wrong.
+    `only`: these alone. What HAProxy does not have is left out: after a reload that failed that is nothing wrong.
     """
     changed = []
     there = {(one.backend, one.name) for one in haproxy.runtime.servers()}
     for vip in haproxy.vips:
         for server in vip.servers:
-            if (vip.label, server.label) not in there:
+            if (vip.label, server.label) not in there or (only is not None and (vip.label, server.label) not in only):
                 continue
             intent = intents.get((vip.label, server.label))
             weight = server.weight if intent is None or intent.weight is None else intent.weight

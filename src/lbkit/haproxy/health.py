@@ -12,6 +12,11 @@ _SPACE = "[[:space:]]*"
 _HEADERS = (("User-Agent", "lbkit"), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
 
 
+def hosts_file(vip: str) -> str:
+    """The Host header of the check for each server, seen from haproxy.cfg."""
+    return f"lists/{vip}.map"
+
+
 def directives(script: Script, ports: Sequence[int | None], host: Callable[[int | None], str]) -> list[str]:
     """The lines of a section. `ports`: those to connect to one after the other; None: the port of each server line.
 

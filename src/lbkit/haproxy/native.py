@@ -1,23 +1,24 @@
-"""What HAProxy can run of a VIP's check by itself, and why it can't run the rest."""
+"""What HAProxy can run of a VIP's check by itself, and why the agent runs the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 from lbkit.checks.kind import CheckKind, Params, TlsParams, TlsTerms, validated
-from lbkit.checks.plan import parameters, towards
+from lbkit.checks.plan import KindOf, parameters, towards
 from lbkit.checks.script import HttpGet, Script
-from lbkit.durations import written
+from lbkit.errors import LbkitError
+from lbkit.haproxy.health import directives, hosts_file
+from lbkit.haproxy.quoting import literal, too_long
 from lbkit.haproxy.regex import not_portable
 from lbkit.site.draft import Draft
-from lbkit.site.findings import Key, Problem
+from lbkit.site.findings import Key
 from lbkit.site.model import Site
 from lbkit.site.services import RealServer, Vip
 
-LONGEST = 24 * 86400.0  # seconds; HAProxy counts milliseconds in 31 bits (manual 2.5)
 _TLS_TERMS = TlsTerms.model_fields.keys() - Params.model_fields.keys()
 
 
@@ -63,96 +64,124 @@ def checked_port(vip: Vip, server: RealServer) -> int:
     return int(vip.check.params.get("port", server.port or vip.ports[0]))
 
 
-def problems(vip: Vip, key: Key, site: Site | Draft, servers: list[Checked]) -> Iterator[Problem]:
-    """Why HAProxy can't run this VIP as the site has it."""
-    yield from _durations(vip, key, servers[0].params.timeout)
-    yield from _ports(vip, key)
-    yield from _script(vip, (*key, "check"), servers[0].script)
-    for index, one in enumerate(servers):
-        yield from _tls(vip, (*key, "servers", index), site, one)
+def not_native(vip: Vip, site: Site | Draft, servers: list[Checked]) -> list[tuple[Key, str]]:
+    """Why HAProxy can't run this VIP's check by itself, each with its place in the VIP; none: it can.
+
+    The agent runs it then, and HAProxy asks the agent.
+    """
+    found = [*_ports(vip), *_script(vip, servers[0].script)]
+    for one in servers:
+        found += _tls(vip, site, one)
+    return found or list(_too_long(vip, servers))
 
 
-def _not_native(key: Key, message: str) -> Problem:
-    return Problem("error", "not-native", key, message)
+def script_lines(vip: Vip, servers: list[Checked]) -> tuple[list[str], tuple[str, ...]]:
+    """The lines of a check for which there is a script, and those of the map of Host headers that they may need."""
+    host, hosts = _hosts(vip, servers)
+    script = servers[0].script
+    return [] if isinstance(script, str) else directives(script, connect_ports(vip), host), hosts
 
 
-def _durations(vip: Vip, key: Key, timeout: float) -> Iterator[Problem]:
-    found = {
-        ("check", "interval"): vip.check.interval,
-        ("check", "timeout"): timeout,
-        ("persistence", "timeout"): vip.persistence.timeout,
-        ("client_timeout",): vip.client_timeout,
-        ("server_timeout",): vip.server_timeout,
-    }
-    for place, duration in found.items():
-        if duration is not None and duration > LONGEST:
-            message = f"{vip.label}: {written(duration)} is more than HAProxy counts ({written(LONGEST)}). Give less."
-            yield _not_native((*key, *place), message)
+def _hosts(vip: Vip, servers: list[Checked]) -> tuple[Callable[[int | None], str], tuple[str, ...]]:
+    """The Host header at a port as a log format, and the lines of the map that it may need."""
+    formats: dict[int | None, str] = {}
+    lines: list[str] = []
+    for at in connect_ports(vip):
+        found = {
+            one.server.label: one.script.host_for(one.server.address, at or checked_port(vip, one.server))
+            for one in servers
+            if isinstance(one.script, HttpGet)
+        }
+        if len(set(found.values())) == 1:
+            formats[at] = literal(next(iter(found.values())))
+        else:
+            suffix = "" if at is None else f":{at}"
+            key = f"srv_name,concat({suffix})" if suffix else "srv_name"
+            formats[at] = f"%[{key},map({hosts_file(vip.label)})]"
+            lines += [f"{label}{suffix} {host}" for label, host in found.items()]
+    return formats.__getitem__, tuple(lines)
 
 
-def _ports(vip: Vip, key: Key) -> Iterator[Problem]:
+def by_agent(site: Site, kind_of: KindOf) -> list[Vip]:
+    """The layer-7 VIPs about whose real servers HAProxy asks the agent.
+
+    One whose check can't be prepared is among them: `lbkit.checks.plan` says why, in its place.
+    """
+    return [vip for vip in site.vips if vip.mode == "l7-snat" and _is_for_the_agent(vip, site, kind_of)]
+
+
+def _is_for_the_agent(vip: Vip, site: Site, kind_of: KindOf) -> bool:
+    try:
+        return bool(not_native(vip, site, checked(vip, site, kind_of(vip.check.kind))))
+    except LbkitError:
+        return True
+
+
+def _ports(vip: Vip) -> Iterator[tuple[Key, str]]:
     if connect_ports(vip) != (None,) and any(server.port for server in vip.servers):
-        message = (
+        yield (
+            ("servers",),
             f"{vip.label}: HAProxy checks the same ports of all its servers, and some have one, some the VIP's "
-            f"{len(vip.ports)}. Give each a port, or none, or the check one."
+            f"{len(vip.ports)}. Give each a port, or none, or the check one.",
         )
-        yield _not_native((*key, "servers"), message)
 
 
-def _script(vip: Vip, key: Key, script: Script | str) -> Iterator[Problem]:
+def _script(vip: Vip, script: Script | str) -> Iterator[tuple[Key, str]]:
     if isinstance(script, str):
-        yield _not_native(key, f"{vip.label}: HAProxy can't run this check: {script}.")
+        yield ("check",), f"{vip.label}: HAProxy can't run this check: {script}."
     elif isinstance(script, HttpGet) and script.match == "equals" and not script.body.strip():
-        message = f'{vip.label}: HAProxy finds nothing equal to an empty body. Give a body, or use match = "anything".'
-        yield _not_native((*key, "body"), message)
+        yield (
+            ("check", "body"),
+            f'{vip.label}: HAProxy finds nothing equal to an empty body. Give a body, or use match = "anything".',
+        )
     elif isinstance(script, HttpGet) and script.match == "regex" and (why := not_portable(script.body)):
-        message = (
+        yield (
+            ("check", "body"),
             f"{vip.label}: HAProxy may match {script.body[:60]!r} otherwise than lbkit: {why}. Write it without, or use "
-            'match = "contains".'
+            'match = "contains".',
         )
-        yield Problem("error", "regex-not-portable", (*key, "body"), message)
 
 
-def _tls(vip: Vip, key: Key, site: Site | Draft, one: Checked) -> Iterator[Problem]:
+def _too_long(vip: Vip, servers: list[Checked]) -> Iterator[tuple[Key, str]]:
+    for why in filter(None, map(too_long, script_lines(vip, servers)[0])):
+        yield ("check",), f"{vip.label}: {why}. Shorten what the check sends or expects."
+
+
+def _tls(vip: Vip, site: Site | Draft, one: Checked) -> Iterator[tuple[Key, str]]:
     who = f"{vip.label} / {one.server.label}"
-    if one.server.verify is not None and one.server.server_name is not None and _is_address(one.server.server_name):
-        message = (
-            f"{who}: HAProxy looks for names in certificates, never for addresses such as {one.server.server_name}. Give "
-            "a name that its certificate has."
-        )
-        yield _not_native((*key, "server_name"), message)
     if one.own_tls:
-        yield from _own_tls(who, (*key[:2], "check"), one.own_tls)
+        yield from _own_tls(who, one.own_tls)
     elif one.inside_tls:
         offered = towards(one.server, site)
         defaults = {name: field.default for name, field in TlsTerms.model_fields.items()}
         other = [name for name in sorted(_TLS_TERMS) if getattr(one.params, name) != offered.get(name, defaults[name])]
         if other:
-            message = (
+            yield (
+                ("check", other[0]),
                 f"{who}: HAProxy checks a re-encrypted server with the TLS terms of its traffic, and the check has its own "
-                f"({', '.join(other)}). Take them out."
+                f"({', '.join(other)}). Take them out.",
             )
-            yield _not_native((*key[:2], "check", other[0]), message)
 
 
-def _own_tls(who: str, key: Key, params: TlsTerms) -> Iterator[Problem]:
+def _own_tls(who: str, params: TlsTerms) -> Iterator[tuple[Key, str]]:
     """HAProxy verifies the name that it sends as SNI, and no address."""
     if not params.verify:
         return
-    if params.verify_name and (params.server_name is None or _is_address(params.server_name)):
-        message = (
+    if params.verify_name and (params.server_name is None or is_address(params.server_name)):
+        yield (
+            ("check", "server_name"),
             f"{who}: HAProxy verifies a name, no address. Give the check the server_name of the certificate, or "
-            "verify_name = false."
+            "verify_name = false.",
         )
-        yield _not_native((*key, "server_name"), message)
     if not params.verify_name and params.server_name is not None:
-        message = (
-            f"{who}: HAProxy verifies the name that it asks for. Take server_name out of the check, or verify_name."
+        yield (
+            ("check", "verify_name"),
+            f"{who}: HAProxy verifies the name that it asks for. Take server_name out of the check, or verify_name.",
         )
-        yield _not_native((*key, "verify_name"), message)
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Whether a name is an IP address, which HAProxy looks for in no certificate."""
     try:
         ip_address(name)
     except ValueError:

@@ -41,9 +41,9 @@ def pattern(text: str) -> str:
 def too_long(text: str) -> str:
     """Why HAProxy could not read this line, or ""."""
     if len(text.encode()) > LONGEST_LINE:
-        return f"its line has {len(text.encode())} bytes, and HAProxy reads {LONGEST_LINE}"
+        return f"a line of its check has {len(text.encode())} bytes, and HAProxy reads {LONGEST_LINE}"
     if len(text.split()) > MOST_WORDS:
-        return f"its line has {len(text.split())} words, and HAProxy reads {MOST_WORDS}"
+        return f"a line of its check has {len(text.split())} words, and HAProxy reads {MOST_WORDS}"
     return ""
 
 

@@ -71,10 +71,9 @@ def _sections(site: Site, kind_of: KindOf) -> list[Section]:
         if vip.mode != "l7-snat":
             continue
         servers = native.checked(vip, site, kind_of(vip.check.kind))
-        wrong = list(native.problems(vip, ("vips", number), site, servers))
+        wrong = list(limits.of_vip(vip, ("vips", number), site, servers))
         if not wrong:
             made.append(sections.section(vip, site, servers))
-            wrong += sections.problems(made[-1], ("vips", number))
         problems += wrong
     if problems:
         raise Misuse("\n".join(f"{placed(one.key)}: {one.message} ({one.rule})" for one in problems))

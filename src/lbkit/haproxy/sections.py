@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lbkit.checks.kind import TlsTerms
-from lbkit.checks.script import HttpGet
 from lbkit.durations import written
 from lbkit.haproxy import secured
-from lbkit.haproxy.health import directives
-from lbkit.haproxy.native import Checked, checked_port, connect_ports
-from lbkit.haproxy.quoting import address, literal, too_long
-from lbkit.site.draft import Draft
-from lbkit.site.findings import Key, Problem
+from lbkit.haproxy.health import hosts_file
+from lbkit.haproxy.native import Checked, checked_port, connect_ports, not_native, script_lines
+from lbkit.haproxy.quoting import address
 from lbkit.site.model import Site
 from lbkit.site.services import RealServer, Vip
 
 FALLBACK = "_fallback"
 FALLBACK_ID = 1000
+AGENT = "127.0.0.1"
+_ASKED_EVERY = 1.0  # seconds at most; the agent knows the answer, so that this is all it adds
+_ANSWERS_WITHIN = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +56,23 @@ def moved_file(vip: str) -> str:
     return f"lists/{vip}.acl"
 
 
-def hosts_file(vip: str) -> str:
-    """The Host header of the check for each server, seen from haproxy.cfg."""
-    return f"lists/{vip}.map"
-
-
-def section(vip: Vip, site: Site | Draft, servers: list[Checked]) -> Section:
-    """Of a layer-7 VIP of which `native.problems` has found none."""
-    host, hosts = _hosts(vip, servers)
-    options = [list(_options(vip, one, site)) for one in servers]
+def section(vip: Vip, site: Site, servers: list[Checked]) -> Section:
+    """Of a layer-7 VIP of which `limits.of_vip` has found none."""
+    by_agent = bool(not_native(vip, site, servers))
+    options = [list(_options(vip, one, site, by_agent)) for one in servers]
     common = _common(options)
-    script = servers[0].script
+    check, hosts = ([], ()) if by_agent else script_lines(vip, servers)
     return Section(
         vip,
-        servers[0].params.timeout,
-        _summary(vip),
+        _ANSWERS_WITHIN if by_agent else servers[0].params.timeout,
+        _summary(vip) + (" by the agent" if by_agent else ""),
         tuple(_binds(vip, site)),
-        () if isinstance(script, str) else tuple(directives(script, connect_ports(vip), host)),
+        tuple(check),
         " ".join(common),
-        tuple(_servers(vip, options, common)),
+        tuple(_servers(vip, options, common, by_agent)),
         hosts,
-        next((one.own_tls for one in servers if one.own_tls), None),
+        None if by_agent else next((one.own_tls for one in servers if one.own_tls), None),
     )
-
-
-def problems(made: Section, key: Key) -> Iterator[Problem]:
-    """What HAProxy could not read of a section."""
-    for why in filter(None, map(too_long, (*made.check, made.default_server, *made.servers))):
-        message = f"{made.vip.label}: {why}. Shorten what the check sends or expects."
-        yield Problem("error", "line-too-long", (*key, "check"), message)
 
 
 def _summary(vip: Vip) -> str:
@@ -97,7 +85,7 @@ def _summary(vip: Vip) -> str:
     return f"{vip.label}: {vip.address} {ports}{tls}; {persistence}; {check}"
 
 
-def _binds(vip: Vip, site: Site | Draft) -> Iterator[str]:
+def _binds(vip: Vip, site: Site) -> Iterator[str]:
     tls = (
         "".join(f" {one}" for one in secured.at_the_vip(vip.termination, site, vip.protocol)) if vip.termination else ""
     )
@@ -105,14 +93,28 @@ def _binds(vip: Vip, site: Site | Draft) -> Iterator[str]:
         yield address(vip.address, port) + tls
 
 
-def _options(vip: Vip, one: Checked, site: Site | Draft) -> Iterator[str]:
+def _options(vip: Vip, one: Checked, site: Site, by_agent: bool) -> Iterator[str]:
     """Of a server line; those that all servers of a VIP have move to its `default-server`."""
-    server = one.server
-    if server.re_encrypt:
-        yield from secured.to_the_server(server, site)
+    if one.server.re_encrypt:
+        yield from secured.to_the_server(one.server, site)
     if vip.proxy_protocol:
         yield "send-proxy-v2"
-    yield f"check inter {written(vip.check.interval)} rise {vip.check.rise} fall {vip.check.fall}"
+    yield from _agent_check(vip, site) if by_agent else _own_check(vip, one)
+    if vip.slow_start is not None:
+        yield f"slowstart {written(vip.slow_start)}"
+    yield f"weight {one.server.weight}"
+
+
+def _agent_check(vip: Vip, site: Site) -> Iterator[str]:
+    """HAProxy asks the agent, which has counted rise and fall already (manual 5.2: agent-check)."""
+    every = written(min(vip.check.interval, _ASKED_EVERY))
+    yield f"agent-check agent-addr {AGENT} agent-port {site.agent.check_port} agent-inter {every}"
+
+
+def _own_check(vip: Vip, one: Checked) -> Iterator[str]:
+    fast = "" if vip.check.fast_interval is None else f" fastinter {written(vip.check.fast_interval)}"
+    yield f"check inter {written(vip.check.interval)}{fast} rise {vip.check.rise} fall {vip.check.fall}"
+    server = one.server
     if connect_ports(vip) == (None,) and checked_port(vip, server) != server.port:
         yield f"port {checked_port(vip, server)}"
     if one.own_tls:
@@ -125,7 +127,6 @@ def _options(vip: Vip, one: Checked, site: Site | Draft) -> Iterator[str]:
         yield "no-check-ssl"
     if vip.proxy_protocol:
         yield "check-send-proxy"
-    yield f"weight {server.weight}"
 
 
 def _common(options: list[list[str]]) -> list[str]:
@@ -135,16 +136,16 @@ def _common(options: list[list[str]]) -> list[str]:
     return [one for one in common if one != "check-ssl" or secured_alike]
 
 
-def _servers(vip: Vip, options: list[list[str]], common: list[str]) -> Iterator[str]:
+def _servers(vip: Vip, options: list[list[str]], common: list[str], by_agent: bool) -> Iterator[str]:
     rows = [
-        [server.label, address(server.address, server.port), f"id {number}", *_own(vip, server)]
+        [server.label, address(server.address, server.port), f"id {number}", *_own(vip, server, by_agent)]
         + [one for one in mine if one not in common]
         for number, (server, mine) in enumerate(zip(vip.servers, options, strict=True), 1)
     ]
     if vip.fallback:
         target = address(vip.fallback.address, vip.fallback.port)
         shared = {one.split()[0] for one in common}
-        negated = [f"no-{one}" for one in ("ssl", "check-ssl", "send-proxy-v2") if one in shared]
+        negated = [f"no-{one}" for one in ("ssl", "check-ssl", "send-proxy-v2", "agent-check") if one in shared]
         rows.append([FALLBACK, target, f"id {FALLBACK_ID}", "backup non-stick no-check", *negated])
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
@@ -152,31 +153,13 @@ def _servers(vip: Vip, options: list[list[str]], common: list[str]) -> Iterator[
         yield " ".join([*padded, *row[3:]]).rstrip()
 
 
-def _own(vip: Vip, server: RealServer) -> Iterator[str]:
+def _own(vip: Vip, server: RealServer, by_agent: bool) -> Iterator[str]:
     """What stands on each server line, since the fallback must not have it."""
+    if by_agent:
+        yield f'agent-send "{vip.label}/{server.label}\\n"'
     if vip.persistence.mode == "http-cookie":
         yield f"cookie {server.label}"
     if vip.transparent:
         yield f"source {'[::]' if ':' in server.address else '0.0.0.0'} usesrc clientip"  # noqa: S104  (any of ours)
     elif vip.source_address is not None:
         yield f"source {address(vip.source_address)}"
-
-
-def _hosts(vip: Vip, servers: list[Checked]) -> tuple[Callable[[int | None], str], tuple[str, ...]]:
-    """The Host header at a port as a log format, and the lines of the map that it may need."""
-    formats: dict[int | None, str] = {}
-    lines: list[str] = []
-    for at in connect_ports(vip):
-        found = {
-            one.server.label: one.script.host_for(one.server.address, at or checked_port(vip, one.server))
-            for one in servers
-            if isinstance(one.script, HttpGet)
-        }
-        if len(set(found.values())) == 1:
-            formats[at] = literal(next(iter(found.values())))
-        else:
-            suffix = "" if at is None else f":{at}"
-            key = f"srv_name,concat({suffix})" if suffix else "srv_name"
-            formats[at] = f"%[{key},map({hosts_file(vip.label)})]"
-            lines += [f"{label}{suffix} {host}" for label, host in found.items()]
-    return formats.__getitem__, tuple(lines)

@@ -1,8 +1,8 @@
 """`lbkit lint`: everything that is wrong with a site file, and what is legal in it and dangerous.
 
 An error can't work; a warning works, and hurts one day. `lbkit.site.rules` has the errors that a site can't be loaded with;
-here are the warnings (`services`), what the certificates' files say (`certificates`), and what the engine of layer 7
-can't do (`haproxy`).
+here are the warnings (`services`, `layer4`), what the certificates' files say (`certificates`), and what the engine of
+layer 7 can't do (`haproxy`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from lbkit.checks.plan import KindOf
-from lbkit.lint import certificates, haproxy, services
+from lbkit.lint import certificates, haproxy, layer4, services
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Finding, Problem
 from lbkit.site.load import Kinds, read
@@ -31,6 +31,7 @@ def lint(
 
 def _problems(draft: Draft, kinds: Kinds, now: datetime, kind_of: KindOf | None) -> Iterator[Problem]:
     yield from services.problems(draft, kinds)
+    yield from layer4.problems(draft, kinds)
     yield from certificates.problems(draft, now)
     if kind_of:
         yield from haproxy.problems(draft, kind_of)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lbkit.checks.plan import KindOf
 from lbkit.errors import LbkitError, Misuse
-from lbkit.haproxy import limits, native, page, sections
+from lbkit.haproxy import limits, native, page
 from lbkit.lint.certificates import missing
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Key, Problem
@@ -36,8 +36,9 @@ def _of_a_vip(vip: Vip, key: Key, draft: Draft, kind_of: KindOf) -> Iterator[Pro
         servers = native.checked(vip, draft, kind_of(vip.check.kind))
     except LbkitError:  # a check without its plugin, or with parameters that are wrong: said elsewhere
         return
-    found = list(native.problems(vip, key, draft, servers))
-    yield from found or sections.problems(sections.section(vip, draft, servers), key)
+    for place, why in native.not_native(vip, draft, servers):
+        yield Problem("warning", "needs-agent", (*key, *place), f"{why} As it is, the agent runs it: lbkit agent.")
+    yield from limits.of_vip(vip, key, draft, servers)
 
 
 def _page(draft: Draft) -> Iterator[Problem]:

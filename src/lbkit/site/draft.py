@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from lbkit.site.findings import Key, Problem
-from lbkit.site.model import Alerts, CaFamily, Certificate, FallbackPage, HaproxySettings, Pair, Site
+from lbkit.site.model import AgentSettings, Alerts, CaFamily, Certificate, FallbackPage, HaproxySettings, Pair, Site
 from lbkit.site.services import Vip
 from lbkit.site.wording import problems_of
 
@@ -28,6 +28,7 @@ class Draft:
     alerts: Alerts | None = None
     haproxy: HaproxySettings | None = None
     fallback_page: FallbackPage | None = None
+    agent: AgentSettings | None = None
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -41,7 +42,10 @@ def draft(document: Mapping[str, Any], folder: Path) -> tuple[Site | None, Draft
         wrong = {error["loc"][:depth] for error in errors for depth in (1, 2)}
         return None, _right(document, wrong, context), problems_of(errors, document)
     known = {"ca_families": frozenset(site.ca_families), "certificates": frozenset(site.certificates)}
-    vips, singles = dict(enumerate(site.vips)), (site.pair, site.alerts, site.haproxy, site.fallback_page)
+    vips, singles = (
+        dict(enumerate(site.vips)),
+        (site.pair, site.alerts, site.haproxy, site.fallback_page, site.agent),
+    )
     return site, Draft(vips, site.ca_families, site.certificates, *singles, known), []
 
 
@@ -66,5 +70,6 @@ def _right(document: Mapping[str, Any], wrong: set[Key], context: Mapping[str, A
         one(Alerts, "alerts"),
         one(HaproxySettings, "haproxy"),
         one(FallbackPage, "fallback_page"),
+        one(AgentSettings, "agent"),
         {name: frozenset(table(name)) for name in ("ca_families", "certificates")},
     )

@@ -80,6 +80,21 @@ class HaproxySettings(Table):
     peer_port: Port = Field(7778, description="The two nodes replicate their tables over it (guide 5).")
 
 
+class AgentSettings(Table):
+    """The agent on each node, which watches layer 4 and keeps IPVS right."""
+
+    socket: File = Field("/run/lbkit/agent.sock", description="Where the commands ask it. Its folder is there already.")
+    group: Account | None = Field(None, description="The group that may ask it. Absent: that of whoever starts it.")
+    check_port: Port = Field(
+        7779, description="On 127.0.0.1: where HAProxy asks about real servers whose check it can't run itself."
+    )
+    anchor: Address | None = Field(
+        None,
+        description="An address that answers pings as long as this balancer's network works, such as the gateway. While it "
+        "does not, real servers that all fail at once stay in.",
+    )
+
+
 class Site(Table):
     """One deployment."""
 
@@ -90,6 +105,9 @@ class Site(Table):
     pair: Pair | None = Field(None, description="The two load balancers.")
     haproxy: HaproxySettings = Field(
         default_factory=lambda: HaproxySettings.model_validate({}), description="The engine of layer 7."
+    )
+    agent: AgentSettings = Field(
+        default_factory=lambda: AgentSettings.model_validate({}), description="The process that watches layer 4."
     )
     fallback_page: FallbackPage | None = Field(None, description="Absent: the balancer serves none itself.")
     alerts: Alerts | None = Field(None, description="Where news goes by mail.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Key, Problem
-from lbkit.site.services import RealServer, Vip
+from lbkit.site.services import Fallback, RealServer, Vip
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
@@ -44,6 +44,28 @@ def _layer_4(vip: Vip, key: Key) -> Iterator[Problem]:
         )
 
 
+def _direct_routing(vip: Vip, key: Key) -> Iterator[Problem]:
+    """Only the MAC of a packet is changed: whoever gets it takes it for the VIP's own address and port."""
+    if vip.mode != "l4-dr":
+        return
+    takers: dict[Key, RealServer | Fallback] = {("servers", index): one for index, one in enumerate(vip.servers)}
+    if vip.fallback:
+        takers["fallback",] = vip.fallback
+    for place, taker in takers.items():
+        if (":" in taker.address) != (":" in vip.address):
+            message = (
+                f"{vip.label}: {taker.address} can't take packets for {vip.address}: one is IPv4, the other IPv6. "
+                "Give both alike, or use mode l7-snat."
+            )
+            yield _error("mixed-families", (*key, *place, "address"), message)
+    if vip.fallback and vip.fallback.port not in vip.ports:
+        message = (
+            f"{vip.label}: direct routing does not translate ports: its fallback gets packets for {vip.address} on the port "
+            f"that the client asked for, never on {vip.fallback.port}. Give it a port of the VIP."
+        )
+        yield _error("fallback-port", (*key, "fallback", "port"), message)
+
+
 def _http(vip: Vip, key: Key) -> Iterator[Problem]:
     if vip.protocol == "http" or vip.mode == "l4-dr":
         return
@@ -71,7 +93,7 @@ def _contradictions(vip: Vip, key: Key) -> Iterator[Problem]:
         )
 
 
-_OF_A_VIP: tuple[Callable[[Vip, Key], Iterator[Problem]], ...] = (_layer_4, _http, _contradictions)
+_OF_A_VIP: tuple[Callable[[Vip, Key], Iterator[Problem]], ...] = (_layer_4, _direct_routing, _http, _contradictions)
 
 
 def _of_a_server(vip: Vip, server: RealServer, key: Key) -> Iterator[Problem]:
@@ -145,6 +167,8 @@ def _own_ports(draft: Draft) -> Iterator[tuple[Key, tuple[str, int], str]]:
         yield ("haproxy", "stats_port"), ("127.0.0.1", draft.haproxy.stats_port), "that of the statistics"
         for address in [node.address for node in draft.pair.nodes] if draft.pair else ["127.0.0.1"]:
             yield ("haproxy", "peer_port"), (address, draft.haproxy.peer_port), "that of the peers"
+    if draft.agent:
+        yield ("agent", "check_port"), ("127.0.0.1", draft.agent.check_port), "that of the agent"
     if draft.fallback_page:
         page = draft.fallback_page
         yield ("fallback_page", "port"), (page.address, page.port), "that of the fallback page"

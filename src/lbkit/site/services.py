@@ -32,6 +32,9 @@ class CheckReference(Table):
 
     kind: Label = Field(description="A check that a plugin gives: connect, https-get, c-echo, mtls, …")
     interval: Duration = Field(5.0, description="From one check of a real server to the next.")
+    fast_interval: Duration | None = Field(
+        None, description="The same while its results contradict its health. Absent: no faster."
+    )
     rise: int = Field(2, strict=True, ge=1, le=100, description="So many up in a row make a real server up.")
     fall: int = Field(3, strict=True, ge=1, le=100, description="So many down in a row make a real server down.")
 
@@ -109,6 +112,10 @@ class Vip(Table):
     check: CheckReference = Field(description="What tells whether a real server is up.")
     termination: Termination | None = Field(None, description="TLS ends at the VIP. Absent: it is passed on as it is.")
     servers: tuple[RealServer, ...] = Field(min_length=1, max_length=256, description="Its real servers, in order.")
+    slow_start: Duration | None = Field(
+        None,
+        description="A real server that comes up again gets its share little by little, in this time. Absent: at once.",
+    )
     fallback: Fallback | None = Field(None, description="Absent: none; clients are refused while all servers are down.")
     client_timeout: Duration | None = Field(
         None, description="A client's connection that is silent this long is closed."

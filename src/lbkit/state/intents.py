@@ -124,6 +124,11 @@ def _seconds(name: str, value: object) -> float | None:
     return moment.timestamp()
 
 
+def state_folder(folder: Path | None = None) -> Path:
+    """Where this node's state is kept: `folder`, or $LBKIT_STATE, or /var/lib/lbkit."""
+    return folder or Path(os.environ.get("LBKIT_STATE") or FOLDER)
+
+
 class Intents:
     """The store of intents of this node: `intents.json` in `folder`, in $LBKIT_STATE, or in /var/lib/lbkit.
 
@@ -133,7 +138,7 @@ class Intents:
     """
 
     def __init__(self, folder: Path | None = None, timeout: float = 5.0) -> None:
-        self._folder = folder or Path(os.environ.get("LBKIT_STATE") or FOLDER)
+        self._folder = state_folder(folder)
         self._timeout = timeout
         self.path = self._folder / "intents.json"
 

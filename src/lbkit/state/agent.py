@@ -1,0 +1,141 @@
+"""Asking the agent of this node: its unix socket, one JSON object a line, one question a connection.
+
+A question is `{"version": 1, "ask": "state"}`; an answer has `"ok": true`, or `"ok": false` and an `"error"` in words.
+
+    state       what it knows now
+    reconcile   read the intents anew, bring the engines to them, then answer as to `state`
+    reload      read the site file anew and bring the engines to it, then answer as to `state`
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lbkit.errors import EngineError, NotAllowed, NotDone, NotRunning
+from lbkit.state.observed import VipState
+
+VERSION = 1
+LIMIT = 16 << 20  # bytes of an answer
+Question = Literal["state", "reconcile", "reload"]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """What the agent says of itself and of the layer-4 VIPs.
+
+    `observe`: it writes nothing. `site`: its name, `site_file`: where it was read. `generation`: of the intents that
+    it has in force. `trouble`: what keeps it from its work, "": nothing. `checks`: how many run. `lag`: seconds that
+    its loop was late at the 99th percentile, of late.
+    """
+
+    pid: int
+    observe: bool
+    site: str
+    site_file: str
+    generation: int
+    vips: Mapping[str, VipState]
+    trouble: str = ""
+    checks: int = 0
+    lag: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For its answer."""
+        return {
+            "pid": self.pid,
+            "observe": self.observe,
+            "site": self.site,
+            "site_file": self.site_file,
+            "generation": self.generation,
+            "trouble": self.trouble,
+            "checks": self.checks,
+            "lag_s": round(self.lag, 6),
+            "vips": {label: vip.as_dict() for label, vip in self.vips.items()},
+        }
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> AgentState:
+        """What `as_dict` gave. Raises KeyError, TypeError, AttributeError for anything else."""
+        vips = {label: VipState.of(vip) for label, vip in values["vips"].items()}
+        return cls(
+            values["pid"],
+            values["observe"],
+            values["site"],
+            values["site_file"],
+            values["generation"],
+            vips,
+            values["trouble"],
+            values["checks"],
+            values["lag_s"],
+        )
+
+
+class Agent:
+    """The agent that listens at `path`. `timeout`: seconds for each question.
+
+    All methods raise NotRunning where nobody answers, NotAllowed where this user may not ask, NotDone for what the agent
+    could not do, in its words.
+    """
+
+    def __init__(self, path: str, timeout: float = 10.0) -> None:
+        self._path = path
+        self._timeout = timeout
+
+    def state(self) -> AgentState:
+        """What it knows now."""
+        return self._ask("state")
+
+    def reconcile(self) -> AgentState:
+        """Have it read the intents anew; it answers when the engines are brought to them."""
+        return self._ask("reconcile")
+
+    def reload(self) -> AgentState:
+        """Have it read the site file anew; it answers when the engines are brought to it."""
+        return self._ask("reload")
+
+    def _ask(self, question: Question) -> AgentState:
+        line = json.dumps({"version": VERSION, "ask": question}).encode() + b"\n"
+        try:
+            answer = json.loads(self._exchange(line))
+            if answer["ok"]:
+                return AgentState.of(answer)
+            error = str(answer["error"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise EngineError(
+                f"the agent at {self._path} answers in a way that this lbkit does not know. Are both of one version? "
+                "lbkit doctor"
+            ) from None
+        raise NotDone(f"the agent says: {error}")
+
+    def _exchange(self, line: bytes) -> bytes:
+        """The answer to a line, until the agent hangs up."""
+        deadline = time.monotonic() + self._timeout
+        parts, size = [], 0
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as asked:
+                asked.settimeout(self._timeout)
+                asked.connect(self._path)
+                asked.sendall(line)
+                while part := asked.recv(1 << 16):
+                    parts.append(part)
+                    size += len(part)
+                    if size > LIMIT:
+                        raise EngineError(f"the agent at {self._path} answers without end. Restart it.")
+                    asked.settimeout(max(0.001, deadline - time.monotonic()))
+        except TimeoutError:
+            raise NotRunning(
+                f"the agent at {self._path} has not answered in {self._timeout:g} s. See its log: journalctl -u lbkit-agent"
+            ) from None
+        except PermissionError:
+            raise NotAllowed(
+                f"the agent's socket {self._path} is not for this user. Run this as root, or join its group."
+            ) from None
+        except OSError as e:
+            raise NotRunning(
+                f"no agent answers at {self._path}: {e.strerror}. Start it: systemctl start lbkit-agent, or lbkit agent"
+            ) from None
+        return b"".join(parts)
