@@ -42,7 +42,7 @@ def place(tmp_path):
         (["show-table", "WEB", "--limit", "0"], "greater than or equal to 1"),
         (["show-table", "WEB"], "WEB has no table"),
         (["overview", "--watch", "--interval", "now"], "--interval: 'now' is no duration"),
-        (["render", "ipvs"], "No such command"),
+        (["render", "nginx"], "No such command"),
         (["certs", "rotate", "NO_SUCH"], "NO_SUCH"),
     ],
 )

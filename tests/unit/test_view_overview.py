@@ -124,7 +124,7 @@ def test_a_weight_that_is_not_the_sites_is_told_with_the_sites(view):
 def test_warnings_and_what_is_not_known_are_told(view):
     text = drawn(view(warnings=("CCW_NOTIFICATION is stuck to 2",)), replace(view(), servers=(), unseen="not applied"))
     assert "warning  CCW_NOTIFICATION is stuck to 2" in text
-    assert "unknown  not applied" in text
+    assert "unknown  CCW_NOTIFICATION  not applied" in text
 
 
 DOWN, OUT, UNKNOWN = {"health": "down"}, {"engine": "drain", "intent": drain()}, {"health": "unknown"}

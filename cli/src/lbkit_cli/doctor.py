@@ -11,12 +11,17 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lbkit.errors import LbkitError, NotRunning
+from lbkit.errors import LbkitError, NotDone, NotRunning
 from lbkit_cli.site_option import SiteFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lbkit.site.model import Site
 
 _PROGRAMS = {  # name: (arguments that print a version, what lbkit needs it for)
     "ipvsadm": (["--version"], "looking at layer-4 VIPs by hand"),
@@ -24,6 +29,7 @@ _PROGRAMS = {  # name: (arguments that print a version, what lbkit needs it for)
     "snmpd": (["-v"], "SNMP"),
     "openssl": (["version"], "looking at certificates by hand"),
 }
+_TABLE = Path("/proc/net/ip_vs")
 _PLACES = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not on the PATH of everybody who may ask
 
 
@@ -40,14 +46,14 @@ def doctor(
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON array of findings.")] = False,
     site: SiteFile = None,
 ) -> None:
-    """Look at this machine: Python, plugins, engines and their versions; whether the site's HAProxy answers.
+    """Look at this machine: Python, plugins, engines and their versions; whether the site's HAProxy and agent answer.
 
     Exits with 1 when something is wrong. What is absent is no fault: not every node needs every engine.
 
     \b
     Example: lbkit doctor
     """
-    programs = [_haproxy(), *_of_site(site), *(_program(name) for name in _PROGRAMS)]
+    programs = [_haproxy(), _ipvs(), *_of_site(site), *(_program(name) for name in _PROGRAMS)]
     findings = [_python(), _core(), _foreign(), *_plugins(), *programs]
     if json_:
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
@@ -114,26 +120,59 @@ def _haproxy() -> Finding:
     return Finding("haproxy", "ok", f"{'.'.join(map(str, found.version))} at {found.path}")
 
 
+def _ipvs() -> Finding:
+    """The kernel's own word: the first line of its table (size: places for connections)."""
+    try:
+        first = _TABLE.read_text().partition("\n")[0]
+    except OSError:
+        return Finding("ipvs", "absent", "not in this kernel; needed for layer-4 VIPs. As root: modprobe ip_vs")
+    return Finding("ipvs", "ok", first.removeprefix("IP Virtual Server "))
+
+
 def _of_site(given: str | None) -> list[Finding]:
-    """Whether the HAProxy of the site file, where there is one, runs and may be asked."""
+    """Whether the engines and the agent of the site file, where there is one, run and may be asked."""
     from lbkit import load_site
-    from lbkit.haproxy.engine import Haproxy
     from lbkit.site.found import site_file
 
     try:
         file = site_file(given)
     except LbkitError:
         return []
-    name = "haproxy of the site"
     try:
-        haproxy = Haproxy(load_site(file))
-        haproxy.master.processes()
-        info = haproxy.runtime.info()
-    except NotRunning as e:
-        return [Finding(name, "absent", f"{e}")]
+        site = load_site(file)
     except LbkitError as e:
-        return [Finding(name, "wrong", f"{e}")]
-    return [Finding(name, "ok", f"{info['Version']} answers, and runs for {info['Uptime']}")]
+        return [Finding("site", "wrong", f"{e}")]
+    modes = {vip.mode for vip in site.vips}
+    found = [_asked("haproxy of the site", lambda: _haproxy_of(site))] if "l7-snat" in modes else []
+    return [*found, _asked("agent of the site", lambda: _agent_of(site))] if "l4-dr" in modes else found
+
+
+def _asked(name: str, ask: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, "ok", ask())
+    except NotRunning as e:
+        return Finding(name, "absent", f"{e}")
+    except LbkitError as e:
+        return Finding(name, "wrong", f"{e}")
+
+
+def _haproxy_of(site: Site) -> str:
+    from lbkit.haproxy.engine import Haproxy
+
+    haproxy = Haproxy(site)
+    haproxy.master.processes()
+    info = haproxy.runtime.info()
+    return f"{info['Version']} answers, and runs for {info['Uptime']}"
+
+
+def _agent_of(site: Site) -> str:
+    from lbkit.state.agent import Agent
+
+    agent = Agent(site.agent.socket).state()
+    if agent.trouble:
+        raise NotDone(agent.trouble)
+    aside = ", and only observes" if agent.observe else ""
+    return f"pid {agent.pid} runs {agent.checks} checks of {agent.site}{aside}; its loop lags {agent.lag * 1000:.0f} ms"
 
 
 def _program(name: str) -> Finding:
@@ -145,5 +184,5 @@ def _program(name: str) -> Finding:
         ran = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as e:
         return Finding(name, "wrong", f"{path} does not run: {e}")
-    said = (ran.stdout or ran.stderr).strip().splitlines()
+    said = (ran.stdout or (ran.stderr if ran.returncode == 0 else "")).strip().splitlines()
     return Finding(name, "ok", said[0] if said else path)

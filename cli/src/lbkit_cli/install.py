@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from lbkit_cli.real_server import real_server
 from lbkit_cli.site_option import Node, SiteFile
 from lbkit_cli.verb_options import DryRun, Json, print_json
 
@@ -14,8 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lbkit.install.difference import Change
-    from lbkit.operate.apply import Applied
+    from lbkit.operate.apply import EngineName
+    from lbkit.operate.outcome import Applied
 
+
+class Engine(StrEnum):
+    """The engines that VIPs are on."""
+
+    HAPROXY = "haproxy"
+    IPVS = "ipvs"
+
+
+Only: TypeAlias = Annotated[
+    Engine | None, typer.Option("--only", help="This engine's part alone. [default: all]", show_default=False)
+]
 render_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -45,7 +59,27 @@ def haproxy(node: Node = None, as_json: Json = False, site: SiteFile = None) -> 
         typer.echo(text, nl=False)
 
 
-def diff(node: Node = None, as_json: Json = False, site: SiteFile = None) -> None:
+@render_app.command("ipvs")
+def ipvs(as_json: Json = False, site: SiteFile = None) -> None:
+    """Print the layer-4 VIPs of the site as `ipvsadm -R` takes them, every real server online and up.
+
+    \b
+    Example: lbkit render ipvs
+    """
+    from lbkit import load_site
+    from lbkit.operate.apply_ipvs import render
+
+    text = render(load_site(site))
+    if as_json:
+        print_json({"rules": text.splitlines()})
+    else:
+        typer.echo(text, nl=False)
+
+
+render_app.command("real-server")(real_server)
+
+
+def diff(only: Only = None, node: Node = None, as_json: Json = False, site: SiteFile = None) -> None:
     """Show what `lbkit apply` would change on this machine. Exits with 0 if nothing differs, else with 1.
 
     \b
@@ -54,7 +88,7 @@ def diff(node: Node = None, as_json: Json = False, site: SiteFile = None) -> Non
     from lbkit import Registry, load_site
     from lbkit.operate.apply import diff as compare
 
-    changes = compare(load_site(site), Registry().kind, node)
+    changes = compare(load_site(site), Registry().kind, node, engines=_engines(only))
     if as_json:
         print_json({"changes": [_change(change) for change in changes]})
     else:
@@ -62,9 +96,11 @@ def diff(node: Node = None, as_json: Json = False, site: SiteFile = None) -> Non
     raise typer.Exit(1 if changes else 0)
 
 
-def apply(node: Node = None, dry_run: DryRun = False, as_json: Json = False, site: SiteFile = None) -> None:
+def apply(
+    only: Only = None, node: Node = None, dry_run: DryRun = False, as_json: Json = False, site: SiteFile = None
+) -> None:
     """Make the engines run with what the site file says: checked first, written, reloaded without losing a connection,
-    verified, and taken back by itself when it does not hold.
+    verified, and taken back by itself when it does not hold. IPVS is the agent's affair where one runs.
 
     \b
     Example: lbkit apply --dry-run
@@ -74,8 +110,16 @@ def apply(node: Node = None, dry_run: DryRun = False, as_json: Json = False, sit
 
     loaded = load_site(site)
     with _progress() as progress:
-        applied = verb(loaded, Registry().kind, node, dry_run=dry_run, progress=progress)
+        applied = verb(loaded, Registry().kind, node, dry_run=dry_run, engines=_engines(only), progress=progress)
     _tell(applied, as_json)
+
+
+def _engines(only: Engine | None) -> tuple[EngineName, ...]:
+    from lbkit.operate.apply import ENGINES
+
+    if only is None:
+        return ENGINES
+    return ("haproxy",) if only is Engine.HAPROXY else ("ipvs",)
 
 
 def reload(dry_run: DryRun = False, as_json: Json = False, site: SiteFile = None) -> None:

@@ -37,6 +37,7 @@ _OURS = {  # in the order of the help; where each is, to be imported once it is 
     "diff": "install:diff",
     "apply": "install:apply",
     "reload": "install:reload",
+    "agent": "agent:agent",
     "certs": "certs:app",
     "plugins": "plugins:plugins",
     "doctor": "doctor:doctor",

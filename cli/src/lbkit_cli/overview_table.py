@@ -65,11 +65,8 @@ def is_well(view: VipView) -> bool:
 
 
 def exit_code(views: Sequence[VipView]) -> int:
-    """2: a VIP is red. 1: one is yellow or unseen, or a real server of it is down, unknown or out. Else 0.
-
-    Layer 4, which lbkit does not operate yet, does not count.
-    """
-    colours = {view.colour for view in views if view.vip.mode == "l7-snat"}
+    """2: a VIP is red. 1: one is yellow or unseen, or a real server of it is down, unknown or out. Else 0."""
+    colours = {view.colour for view in views}
     if "red" in colours:
         return 2
     return 1 if colours - {"green"} or any(one.colour != "green" for view in views for one in view.servers) else 0
@@ -110,12 +107,13 @@ def _of_servers(view: VipView, mark: str) -> Iterator[list[Text]]:
     for server in view.servers:
         port = f":{server.server.port}" if server.server.port else ""
         old = f" +{server.old_connections} old" if server.old_connections else ""
+        inactive = f" +{server.inactive} inactive" if server.inactive else ""
         own = "" if server.weight == server.server.weight else f", site {server.server.weight}"
         yield [
             Text(f"  {mark if server.label == view.stuck_to else ' '} {server.label}", _STYLES[server.colour]),
             Text(f"{server.server.address}{port}"),
             Text(f"{server.weight}{own}"),
-            Text(f"{server.connections - server.old_connections}{old}"),
+            Text(f"{server.connections - server.old_connections}{old}{inactive}"),
             _intent(server),
             _health(server),
         ]
@@ -139,12 +137,13 @@ def _health(server: ServerView) -> Text:
 
 
 def _sentences(views: Sequence[VipView]) -> Iterator[Text]:
-    layer_4 = [view.label for view in views if view.vip.mode == "l4-dr"]
-    if layer_4:
-        yield _line("unknown", "yellow", ", ".join(layer_4), "layer 4, which lbkit checks and does not operate yet")
+    unseen: dict[str, list[str]] = {}
     for view in views:
-        if view.unseen and view.label not in layer_4:
-            yield _line("unknown", "yellow", "", view.unseen)
+        if view.unseen:
+            unseen.setdefault(view.unseen, []).append(view.label)
+    for why, labels in unseen.items():
+        yield _line("unknown", "yellow", ", ".join(labels), why)
+    for view in views:
         for server in view.servers:
             who = f"{view.label} / {server.label}"
             if server.health == "down":

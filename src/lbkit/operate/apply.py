@@ -1,12 +1,11 @@
-"""From the site to a running HAProxy: render, diff, apply."""
+"""From the site to engines that run with it: render, diff, apply. HAProxy's part is here, that of IPVS beside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Literal, get_args
 
 from lbkit import disk
 from lbkit.checks.plan import KindOf
@@ -18,37 +17,17 @@ from lbkit.haproxy.render import Rendered
 from lbkit.haproxy.render import render as rendered
 from lbkit.install import difference, files, ritual
 from lbkit.install.difference import Change
+from lbkit.operate import apply_ipvs
 from lbkit.operate.activation import Activation
+from lbkit.operate.outcome import Applied, Progress
 from lbkit.operate.wording import in_words
 from lbkit.site.model import Site
 from lbkit.state.intents import Intent, Intents
 
 MANIFEST = ".lbkit-manifest.json"
 
-Progress = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Applied:
-    """What was done with a configuration, or with `dry_run` would be. `steps`: sentences, in order."""
-
-    changes: tuple[Change, ...] = ()
-    reloaded: bool = False
-    started: bool = False
-    dry_run: bool = False
-    steps: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`; the keys are stable."""
-        return {
-            "changes": [{"file": str(one.path), "change": one.kind, "lines": list(one.lines)} for one in self.changes],
-            "reloaded": self.reloaded,
-            "started": self.started,
-            "dry_run": self.dry_run,
-            "steps": self.steps,
-            "warnings": self.warnings,
-        }
+EngineName = Literal["haproxy", "ipvs"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 def render(site: Site, kind_of: KindOf, node: str | None = None) -> Rendered:
@@ -63,9 +42,22 @@ def render(site: Site, kind_of: KindOf, node: str | None = None) -> Rendered:
     return rendered(site, kind_of, node, version)
 
 
-def diff(site: Site, kind_of: KindOf, node: str | None = None) -> tuple[Change, ...]:
-    """What `apply` would change on this machine's disk. Raises Misuse."""
-    return difference.changes(render(site, kind_of, node).files, manifest(site))
+def diff(
+    site: Site,
+    kind_of: KindOf,
+    node: str | None = None,
+    *,
+    engines: Collection[EngineName] = ENGINES,
+    state: Path | None = None,
+) -> tuple[Change, ...]:
+    """What `apply` would change on this machine: files, and IPVS. Raises Misuse, EngineError."""
+    changes: list[Change] = []
+    if "haproxy" in engines and _has_layer_7(site):
+        changes += difference.changes(render(site, kind_of, node).files, manifest(site))
+    if "ipvs" in engines and apply_ipvs.concerns(site, state):
+        change = apply_ipvs.diff(site, in_force(site, state), state)
+        changes += [change] if change else []
+    return tuple(changes)
 
 
 def apply(
@@ -74,32 +66,60 @@ def apply(
     node: str | None = None,
     *,
     dry_run: bool = False,
+    engines: Collection[EngineName] = ENGINES,
     state: Path | None = None,
     progress: Progress = lambda step: None,
 ) -> Applied:
-    """Bring HAProxy to the site: check, write, reload (or start) without losing a connection, read back.
+    """Bring the engines to the site: HAProxy, where it has layer-7 VIPs, then IPVS, where it has layer-4 ones.
 
-    Where nothing differs nothing is reloaded; intents are put in force again all the same. Raises Misuse, CannotRun; what
-    HAProxy says of a configuration it refuses, before anything is written; RolledBack where it failed later, and what was
-    there before is in force again. `state`: the folder of intents.
+    HAProxy: check, write, reload (or start) without losing a connection, read back. Where nothing differs nothing is
+    reloaded; intents are put in force again all the same. IPVS: only what differs is touched.
+
+    Raises Misuse, CannotRun; what HAProxy says of a configuration it refuses, and EngineError where IPVS is out of reach,
+    before anything is written; RolledBack where HAProxy failed later, and what was there before is in force again.
+    `state`: the folder of intents.
     """
+    done = Applied(dry_run=dry_run)
+    change = None
+    if "ipvs" in engines and apply_ipvs.concerns(site, state):
+        change = apply_ipvs.diff(site, in_force(site, state), state)
+    if "haproxy" in engines and _has_layer_7(site):
+        _apply_haproxy(site, kind_of, node, done, state, progress)
+    if "ipvs" in engines and apply_ipvs.concerns(site, state):
+        if change is not None:
+            done.changes += (change,)
+            done.steps.append(change.summary)
+        if not dry_run:
+            apply_ipvs.apply(site, kind_of, in_force(site, state), done, state, progress)
+    if not dry_run:
+        with Intents(state).alone():
+            for one in Intents(state).forget(_places(site)):
+                done.warnings.append(f"{one.vip}/{one.server} is no longer in the site: forgotten is {in_words(one)}.")
+    return done
+
+
+def _has_layer_7(site: Site) -> bool:
+    """Or had, so that something of it is still installed."""
+    return manifest(site).exists() or any(vip.mode == "l7-snat" for vip in site.vips)
+
+
+def _apply_haproxy(
+    site: Site, kind_of: KindOf, node: str | None, done: Applied, state: Path | None, progress: Progress
+) -> None:
     found = program.find()
     made = rendered(site, kind_of, node, found.version)
     haproxy = Haproxy(site)
     progress(f"asking HAProxy {'.'.join(map(str, found.version))} what it thinks of it")
     _check(made, found, haproxy.folder)
     running = process.is_running(haproxy)
-    done = Applied(difference.changes(made.files, manifest(site)), dry_run=dry_run)
+    done.changes = difference.changes(made.files, manifest(site))
     done.steps += [change.summary for change in done.changes]
-    if dry_run:
+    if done.dry_run:
         done.started, done.reloaded = not running, running and bool(done.changes)
         done.steps.append(_would(done))
-        return done
+        return
     with Intents(state).alone():
         _bring(haproxy, found, made, in_force(site, state), done, progress)
-        for one in Intents(state).forget(_places(site)):
-            done.warnings.append(f"{one.vip}/{one.server} is no longer in the site: forgotten is {in_words(one)}.")
-    return done
 
 
 def _bring(

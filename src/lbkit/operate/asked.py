@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lbkit.errors import LbkitError, Misuse, Refused
-from lbkit.haproxy.engine import Haproxy
-from lbkit.operate.engines import LAYER_4, engine_of
+from lbkit.errors import EngineError, LbkitError, Refused
+from lbkit.operate.engines import Engine, engine_of
 from lbkit.operate.outcome import Done, ServerView, VipView
 from lbkit.operate.overview import overview
 from lbkit.operate.wording import IN_FORCE
@@ -42,7 +41,7 @@ class Asked:
 class Place:
     """A real server of a VIP, how both are before anything is done, and what is done."""
 
-    haproxy: Haproxy
+    engine: Engine
     view: VipView
     server: ServerView
     done: Done
@@ -70,37 +69,28 @@ def alone(asked: Asked) -> Iterator[None]:
 
 def places(site: Site, asked: Asked, verb: str) -> list[Place]:
     """Each place that is meant, looked at. Raises Misuse, EngineError."""
-    pairs, left_out = _pairs(site, asked)
+    pairs = _pairs(site, asked)
     views = {view.label: view for view in overview(site, [vip.label for vip, _ in pairs], asked.state)}
+    engines: dict[str, Engine] = {}
     found = []
     for vip, server in pairs:
         view = views[vip.label]
         if view.unseen:
-            raise Misuse(view.unseen)
-        haproxy = engine_of(site, vip)
-        haproxy.master.processes()  # without it connections of before a reload could not be told, nor ended
+            raise EngineError(view.unseen)
+        if vip.mode not in engines:
+            engines[vip.mode] = engine_of(site, vip, asked.state)
+            engines[vip.mode].ready()
         seen = next(one for one in view.servers if one.label == server.label)
         done = Done(vip.label, server.label, verb, asked.dry_run, connections=seen.connections)
-        found.append(Place(haproxy, view, seen, done))
-    found[0].done.warnings += [
-        f"{LAYER_4.format(vip=vip.label)} {server.label} of it stays as it is." for vip, server in left_out
-    ]
+        found.append(Place(engines[vip.mode], view, seen, done))
     return found
 
 
-_Pairs = list[tuple[Vip, RealServer]]
-
-
-def _pairs(site: Site, asked: Asked) -> tuple[_Pairs, _Pairs]:
-    """Those that are meant, and of them those that lbkit can't operate."""
-    if asked.vip is not None:
-        vip = vip_of(site, asked.vip)
-        return [(vip, server_of(vip, asked.server))], []
-    all_of_it = list(everywhere(site, asked.server))
-    found = [(vip, server) for vip, server in all_of_it if vip.mode == "l7-snat"]
-    if not found:
-        raise Misuse(LAYER_4.format(vip=", ".join(vip.label for vip, _ in all_of_it)))
-    return found, [pair for pair in all_of_it if pair not in found]
+def _pairs(site: Site, asked: Asked) -> list[tuple[Vip, RealServer]]:
+    if asked.vip is None:
+        return list(everywhere(site, asked.server))
+    vip = vip_of(site, asked.vip)
+    return [(vip, server_of(vip, asked.server))]
 
 
 def refuse_the_last(place: Place, asked: Asked) -> None:
@@ -139,11 +129,8 @@ def intent(place: Place, asked: Asked, wanted: Wanted, **more: Any) -> Intent:
     )
 
 
-Carry = Callable[[Place, Intent], None]
-
-
-def carry_out(asked: Asked, found: list[Place], intents: list[Intent], carry: Carry) -> list[Done]:
-    """Record the intent for each place, then `carry` it out there; with a dry run nothing.
+def carry_out(asked: Asked, found: list[Place], intents: list[Intent]) -> list[Done]:
+    """Record the intent for each place, then have its engine do it; with a dry run nothing.
 
     Where that fails, what was asked before is asked again, of the engine too as far as that still answers.
     """
@@ -154,13 +141,14 @@ def carry_out(asked: Asked, found: list[Place], intents: list[Intent], carry: Ca
     store.record(*intents)
     try:
         for place, one in zip(found, intents, strict=True):
-            carry(place, one)
+            place.engine.put(place.vip, one, weight_of(place, one))
+            place.done.connections, _ = place.engine.connections(place.vip.label, one.server)
+            place.done.entries = place.engine.entries(place.vip, one.server)
     except BaseException:
         store.restore(before)
         for place in found:
             with suppress(LbkitError):
-                weight = place.server.weight
-                place.haproxy.bring(place.vip.label, place.server.label, _before(place), weight)
+                place.engine.put_back(place.vip, place.server.label, _before(place), place.server.weight)
         raise
     return [place.done for place in found]
 

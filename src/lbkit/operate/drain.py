@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from lbkit.haproxy import persistence
-from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, refuse_the_last, weight_of
+from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, refuse_the_last
 from lbkit.operate.outcome import Done
 from lbkit.operate.wording import many
 from lbkit.site.model import Site
-from lbkit.state.intents import Intent
 
 
 def drain(site: Site, asked: Asked, *, move_sticky: bool = False) -> list[Done]:
@@ -23,14 +21,14 @@ def drain(site: Site, asked: Asked, *, move_sticky: bool = False) -> list[Done]:
         for place in found:
             refuse_the_last(place, asked)
             _foretell(place, move_sticky)
-        return carry_out(asked, found, [intent(place, asked, "drain", sticky=move_sticky) for place in found], _carry)
+        return carry_out(asked, found, [intent(place, asked, "drain", sticky=move_sticky) for place in found])
 
 
 def _foretell(place: Place, move_sticky: bool) -> None:
     vip, label, steps = place.vip, place.server.label, place.done.steps
     living = many(place.server.connections, "open connection")
     steps.append(f"no new connections for {label} of {vip.label}; {living} of it live on")
-    named = persistence.entries_of(place.haproxy, vip, label)
+    named = place.engine.entries(vip, label)
     mode = vip.persistence.mode
     if mode == "last-successful" and named:
         steps.append(f"the entry of {vip.label} is cleared: the next client goes to {_next(place)}")
@@ -51,14 +49,3 @@ def _foretell(place: Place, move_sticky: bool) -> None:
 
 def _next(place: Place) -> str:
     return place.others[0].label if place.others else "nobody: none is left"
-
-
-def _carry(place: Place, wanted: Intent) -> None:
-    haproxy, vip, label = place.haproxy, place.vip, place.server.label
-    haproxy.bring(vip.label, label, "drain", weight_of(place, wanted))
-    if vip.persistence.mode == "last-successful" or wanted.sticky:
-        persistence.move_away(haproxy, vip, label)
-    else:
-        persistence.keep_cookies_off(haproxy, vip, label, off=False)
-    place.done.connections = sum(haproxy.connections(vip.label, label))
-    place.done.entries = persistence.entries_of(haproxy, vip, label)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from lbkit.haproxy import persistence
-from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, weight_of
+from lbkit.operate.asked import Asked, alone, carry_out, intent, places
 from lbkit.operate.outcome import Done
 from lbkit.site.model import Site
-from lbkit.state.intents import Intent
 
 
 def online(site: Site, asked: Asked) -> list[Done]:
@@ -27,10 +25,4 @@ def online(site: Site, asked: Asked) -> list[Done]:
                 done.warnings.append(
                     f"{vip.label} stays stuck to {place.view.stuck_to}. To move it: lbkit pin {vip.label} {label}"
                 )
-        return carry_out(asked, found, [intent(place, asked, "online") for place in found], _carry)
-
-
-def _carry(place: Place, wanted: Intent) -> None:
-    place.haproxy.bring(place.vip.label, place.server.label, "online", weight_of(place, wanted))
-    persistence.keep_cookies_off(place.haproxy, place.vip, place.server.label, off=False)
-    place.done.connections = sum(place.haproxy.connections(place.vip.label, place.server.label))
+        return carry_out(asked, found, [intent(place, asked, "online") for place in found])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lbkit.install.difference import Change
 from lbkit.site.services import RealServer, Vip
-from lbkit.state.intents import Intent, Wanted
-from lbkit.state.observed import Health
+from lbkit.state.intents import Intent
+from lbkit.state.observed import Health, InForce
 
 Colour = Literal["green", "yellow", "red", "blue"]
 
@@ -18,12 +20,13 @@ class ServerView:
 
     `intent`: None: nobody asked for anything, so it is online. `engine`: what the engine has in force. `why`: the last
     check, in its engine's words. `since`: seconds since it went up, down, out or back. `connections`: open ones,
-    `old_connections` of them in workers of before a reload. `drift`: how engine and intent differ, "": they agree.
+    `old_connections` of them in workers of before a reload, `inactive`: besides, those that begin or have ended (layer 4).
+    `drift`: how engine and intent differ, "": they agree.
     """
 
     server: RealServer
     intent: Intent | None
-    engine: Wanted | Literal["absent"]
+    engine: InForce
     health: Health
     why: str
     since: float
@@ -31,6 +34,7 @@ class ServerView:
     connections: int
     old_connections: int
     total: int
+    inactive: int = 0
     drift: str = ""
 
     @property
@@ -71,6 +75,7 @@ class ServerView:
             "weight": self.weight,
             "connections": self.connections,
             "old_connections": self.old_connections,
+            "inactive_connections": self.inactive,
             "total": self.total,
         }
 
@@ -80,7 +85,9 @@ class VipView:
     """A VIP with its real servers, in the site's order (guide 10).
 
     `connections`: of clients, now. `stuck_to`: the server that a Last Successful VIP is stuck to. `fallback`: its clients go
-    to the fallback server now. `unseen`: why nothing is known of it, "": all is. `warnings`: sentences.
+    to the fallback server now. `held`: why real servers that are down are left in, "": none is. `unseen`: why nothing is
+    known of it, "": all is; of its real servers no more than the health is known then, if they are there. `warnings`: in
+    sentences.
     """
 
     vip: Vip
@@ -88,6 +95,7 @@ class VipView:
     connections: int = 0
     stuck_to: str | None = None
     fallback: bool = False
+    held: str = ""
     warnings: tuple[str, ...] = ()
     unseen: str = ""
 
@@ -119,6 +127,7 @@ class VipView:
             "connections": self.connections,
             "stuck_to": self.stuck_to,
             "fallback": self.fallback,
+            "held": self.held,
             "warnings": list(self.warnings),
             "unseen": self.unseen,
             "servers": [server.as_dict() for server in self.servers],
@@ -153,4 +162,30 @@ class Done:
             "warnings": self.warnings,
             "connections": self.connections,
             "entries": self.entries,
+        }
+
+
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Applied:
+    """What was done with a configuration, or with `dry_run` would be. `steps`: sentences, in order."""
+
+    changes: tuple[Change, ...] = ()
+    reloaded: bool = False
+    started: bool = False
+    dry_run: bool = False
+    steps: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`; the keys are stable."""
+        return {
+            "changes": [{"file": str(one.path), "change": one.kind, "lines": list(one.lines)} for one in self.changes],
+            "reloaded": self.reloaded,
+            "started": self.started,
+            "dry_run": self.dry_run,
+            "steps": self.steps,
+            "warnings": self.warnings,
         }

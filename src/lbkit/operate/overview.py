@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lbkit.errors import EngineError
 from lbkit.haproxy import from_page
-from lbkit.haproxy.engine import Haproxy
-from lbkit.haproxy.persistence import stuck_to
-from lbkit.operate.engines import LAYER_4
+from lbkit.operate.engines import Engine, engine_of
 from lbkit.operate.outcome import ServerView, VipView
 from lbkit.operate.wording import IN_FORCE
 from lbkit.site.model import Site
@@ -22,19 +21,49 @@ from lbkit.state.observed import ServerState, VipState
 if TYPE_CHECKING:
     from lbkit.haproxy.statistics_page import StatisticsPage
 
-NOT_THERE = "{vip} is not in HAProxy's configuration. Apply the site: lbkit apply"
+NOT_THERE = "{engine} does not have {vip}. Apply the site: lbkit apply"
 
 
 def overview(site: Site, vips: Collection[str] = (), state: Path | None = None) -> list[VipView]:
     """These VIPs (none given: all), in the site's order. `state`: the folder of intents.
 
-    Raises Misuse for a VIP that is not there, and EngineError where HAProxy does not answer.
+    Raises Misuse for a VIP that is not there, and EngineError where no engine of theirs answers; VIPs of one that does not,
+    while another does, are unseen.
     """
     chosen = vips_of(site, vips)
     intents = {(one.vip, one.server): one for one in Intents(state).all()}
-    haproxy = Haproxy(site)
-    seen = haproxy.look() if any(vip.mode == "l7-snat" for vip in chosen) else {}
-    return [_view(haproxy, vip, seen.get(vip.label), intents) for vip in chosen]
+    looks = {vip.mode: _Look(engine_of(site, vip, state)) for vip in chosen}
+    failed = [look.failed for look in looks.values() if look.failed]
+    if failed and len(failed) == len(looks):
+        raise failed[0]
+    return [looks[vip.mode].view(vip, intents) for vip in chosen]
+
+
+class _Look:
+    """One look at an engine. `failed`: why it could not be looked at."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._warnings: list[str] = []
+        self.failed: EngineError | None = None
+        try:
+            self._seen = engine.look()
+            self._warnings += engine.warnings  # of the engine as a whole: told with its first VIP
+        except EngineError as e:
+            self._seen, self.failed = {}, e
+
+    def view(self, vip: Vip, intents: Mapping[tuple[str, str], Intent]) -> VipView:
+        name, seen = self._engine.name, self._seen.get(vip.label)
+        if self.failed or seen is None:
+            return VipView(vip, (), unseen=str(self.failed or NOT_THERE.format(vip=vip.label, engine=name)))
+        servers = tuple(
+            _server(name, server, seen.servers.get(server.label), intents.get((vip.label, server.label)))
+            for server in vip.servers
+        )
+        stuck = self._engine.stuck_to(vip)
+        warnings = [*_warnings(name, vip, servers, stuck, seen), *self._warnings]
+        self._warnings = []
+        return VipView(vip, servers, seen.connections, stuck, seen.fallback, seen.held, tuple(warnings), seen.unseen)
 
 
 def overview_of_page(site: Site, page: StatisticsPage, vips: Collection[str] = ()) -> list[VipView]:
@@ -47,32 +76,18 @@ def overview_of_page(site: Site, page: StatisticsPage, vips: Collection[str] = (
 
 
 def _view_of_page(vip: Vip, seen: VipState | None) -> VipView:
-    if vip.mode != "l7-snat" or seen is None:
-        return VipView(vip, (), unseen=(LAYER_4 if vip.mode != "l7-snat" else NOT_THERE).format(vip=vip.label))
-    servers = (_server(server, seen.servers.get(server.label), None) for server in vip.servers)
+    if vip.mode != "l7-snat":
+        return VipView(vip, (), unseen=f"{vip.label} is a layer-4 VIP: a statistics page has nothing of it.")
+    if seen is None:
+        return VipView(vip, (), unseen=NOT_THERE.format(vip=vip.label, engine="HAProxy"))
+    servers = (_server("HAProxy", server, seen.servers.get(server.label), None) for server in vip.servers)
     return VipView(vip, tuple(replace(one, drift="") for one in servers), seen.connections, fallback=seen.fallback)
 
 
-def _view(haproxy: Haproxy, vip: Vip, seen: VipState | None, intents: Mapping[tuple[str, str], Intent]) -> VipView:
-    if vip.mode != "l7-snat":
-        return VipView(vip, (), unseen=LAYER_4.format(vip=vip.label))
-    if seen is None:
-        return VipView(vip, (), unseen=NOT_THERE.format(vip=vip.label))
-    servers = tuple(
-        _server(server, seen.servers.get(server.label), intents.get((vip.label, server.label)))
-        for server in vip.servers
-    )
-    stuck = stuck_to(haproxy, vip)
-    warnings = list(_warnings(vip, servers, stuck, seen))
-    if haproxy.uncounted and vip is haproxy.vips[0]:
-        warnings.append(f"connections of before a reload are not counted: {haproxy.uncounted}")
-    return VipView(vip, servers, seen.connections, stuck, seen.fallback, tuple(warnings))
-
-
-def _server(server: RealServer, state: ServerState | None, intent: Intent | None) -> ServerView:
+def _server(engine: str, server: RealServer, state: ServerState | None, intent: Intent | None) -> ServerView:
     if state is None:
-        drift = "it is in the site, and not in HAProxy: lbkit apply"
-        return ServerView(server, intent, "absent", "unknown", "", 0.0, 0, 0, 0, 0, drift)
+        drift = f"it is in the site, and not in {engine}: lbkit apply"
+        return ServerView(server, intent, "absent", "unknown", "", 0.0, 0, 0, 0, 0, drift=drift)
     return ServerView(
         server,
         intent,
@@ -84,24 +99,27 @@ def _server(server: RealServer, state: ServerState | None, intent: Intent | None
         state.connections,
         state.old_connections,
         state.total,
-        _drift(server, state, intent),
+        state.inactive,
+        _drift(engine, server, state, intent),
     )
 
 
-def _drift(server: RealServer, state: ServerState, intent: Intent | None) -> str:
+def _drift(engine: str, server: RealServer, state: ServerState, intent: Intent | None) -> str:
     wanted = intent.wanted if intent else "online"
     weight = server.weight if intent is None or intent.weight is None else intent.weight
     if state.wanted == wanted and state.weight == weight:
         return ""
     said = []
     if state.wanted != wanted:
-        said.append(f"HAProxy has it {IN_FORCE[state.wanted]}, and {wanted} is wanted")
-    if state.weight != weight:
-        said.append(f"HAProxy has weight {state.weight}, and {weight} is wanted")
+        said.append(f"{engine} has it {IN_FORCE[state.wanted]}, and {wanted} is wanted")
+    if state.weight != weight and state.wanted != "absent":
+        said.append(f"{engine} has weight {state.weight}, and {weight} is wanted")
     return f"{'; '.join(said)}: lbkit apply brings it back"
 
 
-def _warnings(vip: Vip, servers: tuple[ServerView, ...], stuck: str | None, seen: VipState) -> Iterator[str]:
+def _warnings(
+    engine: str, vip: Vip, servers: tuple[ServerView, ...], stuck: str | None, seen: VipState
+) -> Iterator[str]:
     first = servers[0]
     if stuck is not None and stuck != first.label:
         back = f"lbkit pin {vip.label} --first"
@@ -112,6 +130,8 @@ def _warnings(vip: Vip, servers: tuple[ServerView, ...], stuck: str | None, seen
     if stuck is not None and stuck not in {server.label for server in servers}:
         yield f"{vip.label} is stuck to {stuck}, which is none of its real servers: lbkit clear-table {vip.label}"
     for label in seen.servers.keys() - {server.label for server in servers}:
-        yield f"{vip.label}: HAProxy has a real server {label} that the site does not have: lbkit apply"
+        yield f"{vip.label}: {engine} has a real server {label} that the site does not have: lbkit apply"
+    if seen.held:
+        yield f"{vip.label}: {seen.held}"
     if seen.fallback:
         yield f"{vip.label}: no real server serves; its clients go to the fallback server."

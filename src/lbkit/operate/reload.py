@@ -7,7 +7,8 @@ from pathlib import Path
 from lbkit.errors import Misuse
 from lbkit.haproxy import guarded, program
 from lbkit.haproxy.engine import Haproxy
-from lbkit.operate.apply import Applied, Progress, in_force
+from lbkit.operate.apply import in_force
+from lbkit.operate.outcome import Applied, Progress
 from lbkit.operate.wording import many
 from lbkit.site.model import Site
 from lbkit.state.intents import Intents

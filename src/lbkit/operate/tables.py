@@ -9,7 +9,6 @@ from typing import Any
 from lbkit.errors import Misuse, NotDone, Refused
 from lbkit.haproxy import persistence
 from lbkit.haproxy.engine import Haproxy
-from lbkit.operate.engines import engine_of
 from lbkit.operate.outcome import Done, VipView
 from lbkit.operate.overview import overview
 from lbkit.operate.wording import IN_FORCE, many
@@ -157,11 +156,12 @@ def _asked_for(vip: Vip, key: str | None) -> str | None:
 
 def _with_table(site: Site, label: str) -> tuple[Haproxy, Vip]:
     vip = vip_of(site, label)
-    haproxy = engine_of(site, vip)
+    if vip.mode == "l4-dr":
+        raise Misuse(f"{label} is a layer-4 VIP: IPVS has no table that could be shown, cleared or pinned.")
     if not persistence.has_table(vip):
         mode = vip.persistence.mode
         raise Misuse(f"{label} has no table: its persistence is {mode}. Tables are for source-ip and last-successful.")
-    return haproxy, vip
+    return Haproxy(site), vip
 
 
 def _say_where_next(done: Done, view: VipView) -> None:

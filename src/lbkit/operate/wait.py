@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lbkit.errors import WaitRanOut
-from lbkit.haproxy.persistence import entries_of
 from lbkit.operate.engines import engine_of
 from lbkit.operate.outcome import Done
 from lbkit.operate.wording import many
@@ -62,7 +61,7 @@ def _left(site: Site, done: Done) -> Left | None:
     if done.server is None:
         return None
     vip = vip_of(site, done.vip)
-    haproxy = engine_of(site, vip)
-    now, old = haproxy.connections(vip.label, done.server)
-    done.connections, done.entries = now + old, entries_of(haproxy, vip, done.server)
-    return Left(vip.label, done.server, now, old, done.entries)
+    engine = engine_of(site, vip)
+    done.connections, old = engine.connections(vip.label, done.server)
+    done.entries = engine.entries(vip, done.server)
+    return Left(vip.label, done.server, done.connections - old, old, done.entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lbkit.errors import Misuse
-from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, refuse_the_last, weight_of
+from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, refuse_the_last
 from lbkit.operate.outcome import Done
 from lbkit.site.model import Site
 from lbkit.state.intents import Intent
@@ -28,11 +28,7 @@ def weight(site: Site, asked: Asked, to: int) -> list[Done]:
                     f"{place.vip.label} takes the first server that is up: of weights, only 0 means anything there."
                 )
             place.done.steps.append(f"{place.server.label} of {place.vip.label} gets weight {to}")
-        return carry_out(asked, found, [_intent(place, asked, to) for place in found], _carry)
-
-
-def _carry(place: Place, wanted: Intent) -> None:
-    place.haproxy.bring(wanted.vip, wanted.server, wanted.wanted, weight_of(place, wanted))
+        return carry_out(asked, found, [_intent(place, asked, to) for place in found])
 
 
 def _intent(place: Place, asked: Asked, to: int) -> Intent:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lbkit.durations import written
-from lbkit.errors import Misuse
-from lbkit.haproxy.persistence import entries_of
+from lbkit.errors import EngineError
 from lbkit.operate.engines import engine_of
 from lbkit.operate.outcome import ServerView, VipView
 from lbkit.operate.overview import overview
@@ -47,7 +46,7 @@ def why(site: Site, vip: str, server: str | None = None, state: Path | None = No
     found = vip_of(site, vip)
     view = overview(site, [vip], state)[0]
     if view.unseen:
-        raise Misuse(view.unseen)
+        raise EngineError(view.unseen)
     chosen = [one for one in view.servers if server is None or one.label == server_of(found, server).label]
     told = Explained(f"{vip} is {view.colour}: {_COLOURS[view.colour or 'red']}")
     told.paragraphs.append(("where traffic goes", _traffic(site, view)))
@@ -76,7 +75,7 @@ def _traffic(site: Site, view: VipView) -> list[str]:
     else:
         said.append(f"New clients are balanced between {', '.join(serving)} ({vip.scheduler}).")
     if vip.persistence.mode == "source-ip":
-        kept = {one.label: entries_of(engine_of(site, vip), vip, one.label) for one in view.servers}
+        kept = {one.label: engine_of(site, vip).entries(vip, one.label) for one in view.servers}
         said.append(
             f"Clients that the table keeps: {', '.join(f'{number} on {label}' for label, number in kept.items())}."
         )
@@ -88,14 +87,14 @@ def _traffic(site: Site, view: VipView) -> list[str]:
 def _server(one: ServerView, last: Any) -> list[str]:
     since = f" for {written(float(round(one.since)))}" if one.since >= 1 else ""
     said = [f"It is {one.health}{since}. Its last check: {one.why or 'none yet'}."]
-    if one.engine == "halt":
+    if one.engine == "halt" and one.health == "unknown":
         said.append("It is halted: its checks are stopped, so its health is not known.")
     said.append(f"An operator asked last: {in_words(last)}." if last else "No operator asked anything of it.")
     if one.drift:
         said.append(f"Drift: {one.drift}.")
     old = f", {one.old_connections} of them of before a reload" if one.old_connections else ""
     now = many(one.connections, "open connection")
-    said.append(f"{now}{old}; {one.total} since its worker started. Weight {one.weight}.")
+    said.append(f"{now}{old}; {one.total} since its engine has it. Weight {one.weight}.")
     return said
 
 

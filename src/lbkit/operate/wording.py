@@ -11,7 +11,7 @@ IN_FORCE: Mapping[str, str] = {
     "online": "online",
     "drain": "drained",
     "halt": "halted",
-    "absent": "not in HAProxy",
+    "absent": "absent",
 }
 
 

@@ -1,0 +1,110 @@
+"""`lbkit agent`: the process that watches layer 4, and how it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lbkit.errors import Misuse, NotRunning
+from lbkit_cli.site_option import SiteFile
+from lbkit_cli.verb_options import Json, print_json
+
+if TYPE_CHECKING:
+    from lbkit.site.model import Site
+    from lbkit.state.agent import AgentState
+
+
+def agent(
+    observe: Annotated[bool, typer.Option("--observe", help="Do everything, and write nothing.")] = False,
+    flush_on_exit: Annotated[
+        bool, typer.Option("--flush-on-exit", help="At a clean end, take the site's services out of IPVS.")
+    ] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say how the agent is that runs, and end.")] = False,
+    as_json: Json = False,
+    site: SiteFile = None,
+) -> None:
+    """Check the real servers of layer 4 all day, and keep IPVS right.
+
+    SIGHUP reads the site file anew. SIGTERM ends it, and leaves IPVS as it is: it forwards on.
+    --status exits with 0 if all is well, 1 if there is trouble, 2 if no agent runs.
+
+    \b
+    Example: lbkit agent --observe
+    """
+    from lbkit.checks.registry import Registry
+    from lbkit.site.found import site_file
+    from lbkit.site.load import load_site
+
+    if (as_json and not status) or (status and (observe or flush_on_exit)):
+        raise Misuse("--json goes with --status; --observe and --flush-on-exit do not. Leave one out.")
+    if observe and flush_on_exit:
+        raise Misuse("--observe writes nothing, so there is nothing to flush. Leave out --flush-on-exit.")
+    registry = Registry()
+    found = site_file(site)
+    if status:
+        raise typer.Exit(_status(load_site(found, registry.models()), as_json))
+
+    import asyncio
+
+    from lbkit.agent.agent import Agent, Options
+    from lbkit.ipvs.engine import Ipvs
+    from lbkit_cli.sweep import raise_file_limit
+
+    raise_file_limit()
+    _log()
+    options = Options(str(found.absolute()), None, observe, flush_on_exit)
+    asyncio.run(Agent(lambda: load_site(found, registry.models()), registry.kind, Ipvs, options).run())
+
+
+def _status(site: Site, as_json: bool) -> int:
+    from lbkit.state.agent import Agent
+
+    try:
+        state = Agent(site.agent.socket).state()
+    except NotRunning as e:
+        if as_json:
+            print_json({"running": False, "error": str(e)})
+        else:
+            typer.echo(f"lbkit: {e}", err=True)
+        return 2
+    if as_json:
+        print_json({"running": True, **state.as_dict()})
+    else:
+        _print(state)
+    return 1 if state.trouble else 0
+
+
+def _print(state: AgentState) -> None:
+    from lbkit.checks.conversation import printable
+    from lbkit.checks.result import milliseconds
+
+    what = "observes" if state.observe else "keeps IPVS"
+    typer.echo(f"the agent (pid {state.pid}) {what} for site {state.site} ({state.site_file})")
+    typer.echo(f"{state.checks} checks; its loop is at most {milliseconds(state.lag)} late (99 %)")
+    for label, vip in state.vips.items():
+        for name, one in vip.servers.items():
+            typer.echo(printable(f"{label}/{name} {one.health}, {one.wanted}: {one.why}"))
+        if vip.held:
+            typer.echo(printable(f"{label} is held: {vip.held}"))
+    if state.trouble:
+        typer.echo(printable(f"trouble: {state.trouble}"))
+
+
+class _Journal(logging.Formatter):
+    """A line as the journal takes it: it has its own clock, and reads the priority from `<N>` (sd-daemon(3))."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, whatever is in it."""
+        priority = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}.get(record.levelno, 2)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+def _log() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    handler.setFormatter(_Journal("%(message)s") if os.environ.get("JOURNAL_STREAM") else plain)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

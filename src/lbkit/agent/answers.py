@@ -1,0 +1,133 @@
+"""The agent's socket: answers the questions of `lbkit.state.agent`."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import grp
+import json
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, get_args
+
+from lbkit.errors import CannotRun, LbkitError, Misuse
+from lbkit.state.agent import VERSION, AgentState, Question
+
+log = logging.getLogger("lbkit.agent")
+
+_LINE = 4096  # bytes
+PATIENCE = 5.0  # seconds for a client's line, and for it to read its answer
+_WITHIN = 9.0  # seconds for the answer itself; clients wait 10
+_CLIENTS = 64  # at once
+
+
+class Answers:
+    """`answer`: gives the state after what a question asks for is done; raises LbkitError."""
+
+    def __init__(self, path: str, group: str | None, answer: Callable[[Question], Awaitable[AgentState]]) -> None:
+        self._path = Path(path)
+        self._group = _number(group)
+        self._answer = answer
+        self._clients = 0
+        self._lock = -1
+
+    async def start(self) -> None:
+        """Listen. Raises Misuse where another agent does already, CannotRun where the place can't be used."""
+        try:
+            self._alone()
+            listening = self._listening()
+        except OSError as e:
+            raise CannotRun(
+                f"the agent can't listen at {self._path}: {e.strerror}. Is its folder there, and may this user write it?"
+            ) from None
+        self._server = await asyncio.start_unix_server(self._on_client, sock=listening, limit=_LINE)
+
+    async def close(self) -> None:
+        """Listen no more."""
+        self._server.close()
+        with suppress(OSError):
+            self._path.unlink()
+        os.close(self._lock)
+
+    def _alone(self) -> None:
+        """A lock tells a dead agent's socket from a live one's; the kernel lets go of it with the process."""
+        self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise Misuse(
+                f"an agent runs already: it listens at {self._path}. Stop it first, or give this one another socket."
+            ) from None
+
+    def _listening(self) -> socket.socket:
+        self._path.unlink(missing_ok=True)
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            os.fchmod(made.fileno(), 0o600)  # what it will be bound with: never wider than in the end
+            made.bind(str(self._path))
+            os.chown(self._path, -1, self._group)
+            self._path.chmod(0o660)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    async def _on_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients += 1
+        try:
+            async with asyncio.timeout(PATIENCE):
+                line = await reader.readline()
+            document = await self._document(line)
+            writer.write(json.dumps(document, ensure_ascii=False).encode() + b"\n")
+            async with asyncio.timeout(PATIENCE):
+                await writer.drain()
+        except (OSError, ValueError, TimeoutError):  # ValueError: a line without end
+            pass
+        finally:
+            self._clients -= 1
+            writer.close()
+
+    async def _document(self, line: bytes) -> dict[str, Any]:
+        try:
+            if self._clients > _CLIENTS:
+                raise Misuse(f"{_CLIENTS} others ask it at this moment. Ask again.")
+            async with asyncio.timeout(_WITHIN):
+                state = await self._answer(_question(line))
+        except LbkitError as e:
+            return {"version": VERSION, "ok": False, "error": str(e)}
+        except TimeoutError:
+            return {
+                "version": VERSION,
+                "ok": False,
+                "error": f"not done within {_WITHIN:g} s; it goes on. See its log.",
+            }
+        return {"version": VERSION, "ok": True, **state.as_dict()}
+
+
+def _error(said: str) -> dict[str, Any]:
+    return {"version": VERSION, "ok": False, "error": said}
+
+
+def _question(line: bytes) -> Question:
+    try:
+        document = json.loads(line)
+        for known in get_args(Question):
+            if (document["version"], document["ask"]) == (VERSION, known):
+                return known  # type: ignore[no-any-return]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise Misuse(f"this is no question of version {VERSION}. Are both of one version? lbkit doctor")
+
+
+def _number(group: str | None) -> int:
+    if group is None:
+        return -1
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise Misuse(f"[agent] group: this machine has no group {group}. Make it, or name another.") from None
