@@ -1,4 +1,4 @@
-"""An operator's shift, in eleven steps: the plot of the chapters in which clients must notice nothing."""
+"""An operator's shift, step by step: the plot of the chapters in which clients must notice nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lbkit_demo.site import SimulatedSite
 
 NOTIFICATION, EMR = "CCW_NOTIFICATION", "EMR_INBOUND"
+DICOM = ("CCW_DICOM_1115", "DICOM_Server_2")
 APP_1, APP_2 = "CCW_App_Server_1", "CCW_App_Server_2"
 APP_VIPS = ("CCW_WEB_443", "CCW_WEB_8443", "CCW_WEB_44301", "CCW_WEB_8070-49200-49201", NOTIFICATION)
 CCG, PORT_CCG = "CCG_IB_2101", "PORT_CCG_IB_2103"  # they share their real servers, and each has a table of its own
@@ -34,6 +35,7 @@ def operations(simulated: SimulatedSite) -> Iterator[Operation]:
         yield from _a_server_dies(stage, simulated)
         yield from _a_server_is_serviced(stage)
         yield from _a_server_is_halted(stage)
+        yield from _a_dicom_server_hangs_up(stage, simulated)
         yield stage.tell("nothing is done: all is as it was", list, first)
 
 
@@ -122,6 +124,23 @@ def _a_server_is_halted(stage: Stage) -> Iterator[Operation]:
     yield stage.tell(
         f"lbkit pin {EMR} --first", lambda: _said([pin(stage.site, EMR, first=True)]), {EMR: "CLOVERLEAF_OB"}
     )
+
+
+def _a_dicom_server_hangs_up(stage: Stage, simulated: SimulatedSite) -> Iterator[Operation]:
+    """Layer 4: there is no IPVS here, but the agent watches."""
+    server = simulated.servers["/".join(DICOM)]
+
+    def break_it() -> list[str]:
+        server.become("closed-at-echo")
+        return ["it takes associations, and hangs up when it is to work"]
+
+    def mend() -> list[str]:
+        server.mend()
+        return ["the agent finds it up again"]
+
+    name = " of ".join(reversed(DICOM))
+    yield stage.tell(f"{name} fails: the agent sees it", break_it, {}, until=[(*DICOM, "down")])
+    yield stage.tell("it is mended", mend, {}, until=[(*DICOM, "up")])
 
 
 def _said(done: list[Done]) -> list[str]:

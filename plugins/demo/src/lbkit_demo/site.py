@@ -1,4 +1,4 @@
-"""The whole CCW site on this machine: simulated real servers, HAProxy in front of them, its certificates, its site file."""
+"""The whole CCW site on this machine: simulated real servers, HAProxy in front of them, the agent beside it, its files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from lbkit_demo.ports import alone
 from lbkit_demo.relay import relay
 from lbkit_demo.remote import Remote
 from lbkit_demo.server import SimulatedServer
+from lbkit_demo.watcher import watcher
 
 STATE = "LBKIT_STATE"
 NODE = "lb1"  # both nodes of the pair are addresses of this machine
@@ -37,7 +38,8 @@ class SimulatedSite:
 
     `timeout`: seconds that each check may take. `faults`: by the name of a real server, VIP/SERVER, what is wrong with it
     from the start. Entering it raises Misuse for names that are unknown, and for a folder that can't be used or holds
-    somebody's own site; CannotRun where this machine lacks the ports, or HAProxy; EngineError where HAProxy does not start.
+    somebody's own site; CannotRun where this machine lacks the ports, or HAProxy, or the agent does not
+    start; EngineError where HAProxy does not.
 
     `file`: its site file. `state`: the folder of its intents. `site`: its file, loaded. `servers`: by all of their names;
     VIPs 10 and 14 share theirs, and so do VIPs 11 and 15, so that one server has two names there.
@@ -66,8 +68,10 @@ class SimulatedSite:
                     self._start(vip, running)
             except OSError as e:
                 raise CannotRun(f"the simulated site can't listen: {e.strerror}. Start it again.") from e
+            answers = running.enter_context(watcher(self.file, self.state, self.site.agent.socket))
             running.callback(process.stop, Haproxy(self.site))
-            apply(self.site, Registry().kind, NODE, state=self.state)
+            apply(self.site, Registry().kind, NODE, engines=["haproxy"], state=self.state)
+            answers()
             self._running = running.pop_all()
         return self
 

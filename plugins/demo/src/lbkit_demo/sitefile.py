@@ -38,13 +38,18 @@ max_connections = 500
 stats_port = {stats}
 peer_port = {peers}
 """
-STATS_PORT, PEER_PORT = 8404, 7778  # HAProxy's own, as they are by default
+_AGENT = """\
+[agent]
+socket = "run/agent.sock"
+check_port = {checks}
+"""
+STATS_PORT, PEER_PORT, CHECK_PORT = 8404, 7778, 7779  # HAProxy's own and the agent's, as they are by default
 LONGEST_FOLDER = 76  # bytes of its whole path: HAProxy's sockets are below it, and a socket's path can't be long
 
 _OF_SOCKETS = re.compile(r"[A-Za-z0-9_./+-]+")
 _ADDRESS = re.compile(r'^(address = ")192\.32\.', re.M)
 _PORTS = re.compile(r"^ports? = .*", re.M)
-_OWN_TABLES = re.compile(r"^\[(haproxy|fallback_page)\]\n(?:.+\n)*", re.M)
+_OWN_TABLES = re.compile(r"^\[(haproxy|agent|fallback_page)\]\n(?:.+\n)*", re.M)
 _FALLBACK = re.compile(r"^fallback = .*\n", re.M)
 _CHECK = re.compile(r"^(check = \{.*?) \}", re.M)
 
@@ -54,10 +59,13 @@ def render(timeout: float) -> str:
     profile = (files("lbkit") / "profiles" / "ccw.toml").read_text()
     text = _ADDRESS.sub(r"\g<1>127.0.", _FALLBACK.sub("", profile))
     ports = ports_for(_wanted(text))
-    haproxy = _HAPROXY.format(stats=ports[STATS_PORT], peers=ports[PEER_PORT])
+    own = {
+        "haproxy": _HAPROXY.format(stats=ports[STATS_PORT], peers=ports[PEER_PORT]),
+        "agent": _AGENT.format(checks=ports[CHECK_PORT]),
+    }
     text = _PORTS.sub(lambda line: _renumbered(line[0], ports.__getitem__), text)
-    text = _CHECK.sub(rf'\1, interval = "500ms", rise = 1, fall = 2, timeout = "{written(timeout)}" }}', text)
-    text = _OWN_TABLES.sub(lambda table: haproxy if table[1] == "haproxy" else "# none here\n", text)
+    text = _CHECK.sub(lambda check: f"{check[1]}, {_pace(check[1], timeout)} }}", text)
+    text = _OWN_TABLES.sub(lambda table: own.get(table[1], "# none here\n"), text)
     return _HEADER.format(first_line=FIRST_LINE, timeout=written(timeout)) + text
 
 
@@ -78,10 +86,20 @@ def refuse_unfit(folder: Path) -> None:
             raise Misuse(f"{folder / name} is there already, and no demo has written it. Give another --folder.")
 
 
+def _pace(check: str, timeout: float) -> str:
+    """Quick; on layer 4 not so quick that a check could still run when the next one is due."""
+    interval = written(timeout) if "c-echo" in check else "500ms"
+    return f'interval = "{interval}", rise = 1, fall = 2, timeout = "{written(timeout)}"'
+
+
 def _wanted(text: str) -> dict[int, set[str]]:
     """Which addresses want which port."""
     site = tomllib.loads(text)
-    wanted = {STATS_PORT: {LOOPBACK}, PEER_PORT: {node["address"] for node in site["pair"]["nodes"]}}
+    wanted = {
+        STATS_PORT: {LOOPBACK},
+        CHECK_PORT: {LOOPBACK},
+        PEER_PORT: {node["address"] for node in site["pair"]["nodes"]},
+    }
     for vip in site["vips"]:
         for port in vip["ports"]:
             wanted.setdefault(port, set()).add(vip["address"])
