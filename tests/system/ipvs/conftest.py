@@ -23,7 +23,7 @@ from system.ipvs_kernel import PACKAGE, PROGRAM, Ended, run
 from system.ipvs_kernel_init import INSIDE
 
 HERE = Path(__file__).parent
-MODULES = ("iptable_mangle", "ip6table_mangle", "xt_mark", "xt_tcpudp", "sch_netem")
+MODULES = ("iptable_filter", "iptable_mangle", "ip6table_mangle", "xt_mark", "xt_tcpudp", "sch_netem")
 REPORTS = "LBKIT_IPVS_REPORTS"  # in the kernel: the file for the reports, one a line
 SECONDS_A_TEST = 30.0  # of the time limit for all
 HANGS_AFTER = 120.0  # seconds; the stacks are dumped, and the rest is not come to

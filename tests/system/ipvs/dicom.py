@@ -20,8 +20,8 @@ PORT = 104
 class Scp:
     """pynetdicom's. `callers`: the address and port of each association's requestor, as this server sees them."""
 
-    def __init__(self, host: Namespace, port: int = PORT) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: Namespace, port: int = PORT, address: str = "0.0.0.0") -> None:
+        self._host, self._at = host, (address, port)
         self.callers: list[tuple[str, int]] = []
         self.rise()
 
@@ -35,9 +35,7 @@ class Scp:
         entity = AE("LB-SCP")
         entity.add_supported_context("1.2.840.10008.1.1")
         with self._host.inside():
-            self._server = entity.start_server(
-                ("0.0.0.0", self._port), block=False, evt_handlers=[(evt.EVT_ACCEPTED, on_accepted)]
-            )
+            self._server = entity.start_server(self._at, block=False, evt_handlers=[(evt.EVT_ACCEPTED, on_accepted)])
 
     def stop(self) -> None:
         self._server.shutdown()
