@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from lbkit.checks.target import Target
 from lbkit.errors import CannotRun, Misuse
 from lbkit_direct_routing.observed import Asked, Named
+from lbkit_direct_routing.params import DirectRoutingParams, is_ipv4, named
 
 if TYPE_CHECKING:
     from lbkit.site.model import Site
     from lbkit.site.services import Vip
-    from lbkit_direct_routing.plugin import DirectRoutingParams
 
 _LAYER_7 = "{0} is of layer 7, whose real servers need no direct routing. Name a VIP of mode l4-dr."
-
-
-def named(text: str) -> Named:
-    """Read `ADDRESS` or `LABEL=ADDRESS`. Raises ValueError."""
-    label, _, address = text.rpartition("=")
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{0,63}", label) or not is_ipv4(address):
-        raise ValueError(f"{text[:60]!r} is no IPv4 address, and no LABEL=ADDRESS")
-    return Named(label, address)
-
-
-def is_ipv4(text: str) -> bool:
-    """Whether this is an address that direct-routing can look at."""
-    try:
-        IPv4Address(text)
-    except ValueError:
-        return False
-    return True
 
 
 class Asking:
