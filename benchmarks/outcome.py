@@ -16,16 +16,18 @@ class BenchmarkError(Exception):
 class Goal:
     """What a figure has to come to."""
 
-    relation: Literal["<=", ">="]
+    relation: Literal["<=", ">=", "reported"]
     bound: float
     unit: str
 
     def holds(self, value: float) -> bool:
         """Whether a measured figure meets it."""
+        if self.relation == "reported":
+            return True
         return value <= self.bound if self.relation == "<=" else value >= self.bound
 
     def __str__(self) -> str:
-        return f"{self.relation} {self.bound:g}"
+        return self.relation if self.relation == "reported" else f"{self.relation} {self.bound:g}"
 
 
 def at_most(bound: float, unit: str) -> Goal:
@@ -36,6 +38,11 @@ def at_most(bound: float, unit: str) -> Goal:
 def at_least(bound: float, unit: str) -> Goal:
     """The goal that a figure reaches `bound`."""
     return Goal(">=", bound, unit)
+
+
+def reported(unit: str) -> Goal:
+    """No goal: the figure is worth knowing."""
+    return Goal("reported", 0.0, unit)
 
 
 @dataclass(frozen=True, slots=True)

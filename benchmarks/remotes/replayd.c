@@ -1,12 +1,12 @@
 /*
  * replayd: a DICOM verification responder that keeps up with any client, for benchmarks.
  *
- *     replayd [PORT] [--silent]
+ *     replayd [[ADDRESS:]PORT] [--silent]
  *
  * It answers A-ASSOCIATE-RQ, C-ECHO-RQ and A-RELEASE-RQ with fixed bytes and checks nothing; with --silent it accepts,
- * reads and never answers. It listens on every 127.x.y.z address: the socket takes any address but is bound to the
- * device "lo". PORT 0 or absent means a free port; the port is printed in one line once connections are accepted.
- * It ends with the process that started it.
+ * reads and never answers. It listens on every 127.x.y.z address, or on ADDRESS alone: the socket takes any address but
+ * is bound to the device "lo". PORT 0 or absent means a free port; the port is printed in one line once connections are
+ * accepted. It ends with the process that started it.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -64,10 +64,14 @@ static void fail(const char *what)
     exit(1);
 }
 
-static int listen_on_loopback(unsigned short port)
+static int listen_on_loopback(const char *place)
 {
+    const char *colon = strchr(place, ':');
+    char text[16] = "0.0.0.0";
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(colon ? colon + 1 : place))};
+    if (colon) snprintf(text, sizeof text, "%.*s", (int)(colon - place), place);
+    if (!inet_aton(text, &address.sin_addr)) { fprintf(stderr, "%s is no address\n", text); exit(1); }
     if (fd < 0) fail("socket");
     if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3)) fail("SO_BINDTODEVICE lo");
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -151,7 +155,7 @@ static int serve(int fd, int silent)
 int main(int argc, char **argv)
 {
     int silent = argc > 1 && !strcmp(argv[argc - 1], "--silent");
-    int port = argc - silent > 1 ? atoi(argv[1]) : 0;
+    const char *place = argc - silent > 1 ? argv[1] : "0";
     struct rlimit files;
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     signal(SIGPIPE, SIG_IGN);
@@ -159,7 +163,7 @@ int main(int argc, char **argv)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
 
-    int listener = listen_on_loopback((unsigned short)port), epoll = epoll_create1(0);
+    int listener = listen_on_loopback(place), epoll = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, ready[BATCH];
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
     print_port(listener);
