@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -56,6 +57,11 @@ def write_beside(path: Path, content: bytes, mode: int, owner: tuple[int, int] =
             hidden.unlink()
         raise
     return hidden
+
+
+def way_out(error: OSError, otherwise: str) -> str:
+    """What to do where a file can't be written: `otherwise`, unless the disk is full."""
+    return "Make room there (df -h)." if error.errno in (errno.ENOSPC, errno.EDQUOT) else otherwise
 
 
 def beside(path: Path) -> Path:

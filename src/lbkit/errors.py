@@ -7,6 +7,7 @@
     ├── CannotRun           3   this machine, not the remote, kept a check from running
     ├── EngineError         2   an engine did not do what it was asked
     │   ├── NotRunning          nobody answers where it is to be reached
+    │   ├── NotAnswering        somebody is there, and is silent: what was asked may still be done
     │   ├── NotAllowed          it answers, and this caller may not ask that of it
     │   ├── NotThere            it knows no such server, backend, table or entry
     │   ├── AlreadyThere        it has that one already
@@ -49,6 +50,10 @@ class EngineError(LbkitError):
 
 class NotRunning(EngineError):
     """Nobody answers where the engine is to be reached."""
+
+
+class NotAnswering(EngineError):
+    """The agent is there and is silent: it hangs. What it was asked may still be done."""
 
 
 class NotAllowed(EngineError):

@@ -59,13 +59,16 @@ class Named:
                 except OSError:
                     pass
 
+        self._serve(Handler)
+
+    def _serve(self, handler: type[socketserver.BaseRequestHandler]) -> None:
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
             daemon_threads = True
             request_queue_size = 1024
             block_on_close = False
 
-        self._server = Server((self.host, self.port), Handler)
+        self._server = Server((self.host, self.port), handler)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def die(self) -> None:

@@ -21,6 +21,9 @@ class CommandLine(AgentProcess):
     def command(self) -> list[str]:
         return [LBKIT, "agent", "--site", str(self.site)]
 
+    def start(self, *flags: str, **environment: str) -> None:
+        super().start(*flags, LBKIT_STATE=str(self.state_folder), **environment)
+
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         env = os.environ | {"LBKIT_STATE": str(self.state_folder)}
         return subprocess.run(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import pwd
 import signal
 import socket
 import stat
@@ -15,8 +17,12 @@ from pathlib import Path
 
 import pytest
 from interop.agents import FAST, PATIENCE, AgentProcess, agent_process, eventually, l4, up_at
+from interop.engines import short as short
+from interop.forked import forked
 from unit.remotes import black_hole, silent
 from unit.site_text import server
+
+from lbkit.agent.answers import Answers
 
 SLACK = 0.25  # seconds that a busy machine may add
 
@@ -86,6 +92,28 @@ def test_a_second_agent_is_refused_and_the_socket_of_a_dead_one_is_not_in_the_wa
         assert agent.socket.exists()
         agent.start()
         assert eventually(agent.answer).pid == agent.process.pid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_what_is_left_of_an_agent_that_root_tried_is_not_in_the_way_of_the_service(short):
+    """Its folder is the service's, as systemd's RuntimeDirectory has it."""
+    nobody = pwd.getpwnam("nobody")
+    os.chown(short, nobody.pw_uid, nobody.pw_gid)
+
+    async def begin() -> None:
+        answers = Answers(str(short / "agent.sock"), None, lambda question: asyncio.sleep(0))
+        await answers.start()
+        await answers.close()
+
+    def as_nobody() -> None:
+        os.setgroups([])
+        os.setgid(nobody.pw_gid)
+        os.setuid(nobody.pw_uid)
+        asyncio.run(begin())
+
+    asyncio.run(begin())
+    with forked(as_nobody) as child:
+        assert child.ended() == 0, child.said()
 
 
 NO_QUESTIONS = (

@@ -57,6 +57,15 @@ def row(text, label):
     return next(line for line in text.splitlines() if label in line)
 
 
+def test_an_ipv6_address_is_told_from_its_port(tmp_path):
+    path = tmp_path / "site.toml"
+    real = {"label": "s1", "address": "2001:db8::11"}
+    six = vip("SIX", "x:104", real, mode="l4-dr") | {"address": "2001:db8::10"}
+    path.write_text(site(six))
+    text = drawn(VipView(lbkit.load_site(path).vips[0], ()))
+    assert "[2001:db8::10]:104" in row(text, "SIX")
+
+
 def drain(**more):
     values = {"who": "anna@lb1", "when": time.time(), "why": "Windows updates", **more}
     return Intent("CCW_NOTIFICATION", "CCW_App_Server_1", "drain", **values)

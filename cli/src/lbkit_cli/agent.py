@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lbkit.errors import Misuse, NotRunning
+from lbkit.errors import Misuse, NotAnswering, NotRunning
 from lbkit_cli.site_option import SiteFile
 from lbkit_cli.verb_options import Json, print_json
 
@@ -30,7 +30,7 @@ def agent(
     """Check the real servers of layer 4 all day, and keep IPVS right.
 
     SIGHUP reads the site file anew. SIGTERM ends it, and leaves IPVS as it is: it forwards on.
-    --status exits with 0 if all is well, 1 if there is trouble, 2 if no agent runs.
+    --status exits with 0 if all is well, 1 if there is trouble, 2 if none runs, or it hangs.
 
     \b
     Example: lbkit agent --observe
@@ -65,9 +65,9 @@ def _status(site: Site, as_json: bool) -> int:
 
     try:
         state = Agent(site.agent.socket).state()
-    except NotRunning as e:
+    except (NotRunning, NotAnswering) as e:
         if as_json:
-            print_json({"running": False, "error": str(e)})
+            print_json({"running": isinstance(e, NotAnswering), "error": str(e)})
         else:
             typer.echo(f"lbkit: {e}", err=True)
         return 2
@@ -82,7 +82,7 @@ def _print(state: AgentState) -> None:
     from lbkit.checks.conversation import printable
     from lbkit.checks.result import milliseconds
 
-    what = "observes" if state.observe else "keeps IPVS"
+    what = "observes" if state.observe else "keeps IPVS" if state.vips else "answers HAProxy"
     typer.echo(f"the agent (pid {state.pid}) {what} for site {state.site} ({state.site_file})")
     typer.echo(f"{state.checks} checks; its loop is at most {milliseconds(state.lag)} late (99 %)")
     for label, vip in state.vips.items():

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lbkit.checks.conversation import printable
+from lbkit.ipvs.table import bracketed
 from lbkit_cli.moments import moment, span
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _of_vip(view: VipView) -> list[Text]:
     told = "" if view.colour in ("green", None) else f" {serving} of {len(view.servers)} serve"
     return [
         Text(view.label, "bold"),
-        Text(f"{vip.address}:{ports}"),
+        Text(f"{bracketed(vip.address)}:{ports}"),
         Text(f"{vip.mode} {vip.protocol}"),
         Text("" if view.unseen else str(view.connections)),
         Text("to the fallback" if view.fallback else "", "bold red"),
@@ -111,7 +112,7 @@ def _of_servers(view: VipView, mark: str) -> Iterator[list[Text]]:
         own = "" if server.weight == server.server.weight else f", site {server.server.weight}"
         yield [
             Text(f"  {mark if server.label == view.stuck_to else ' '} {server.label}", _STYLES[server.colour]),
-            Text(f"{server.server.address}{port}"),
+            Text(f"{bracketed(server.server.address) if port else server.server.address}{port}"),
             Text(f"{server.weight}{own}"),
             Text(f"{server.connections - server.old_connections}{old}{inactive}"),
             _intent(server),

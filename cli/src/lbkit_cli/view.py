@@ -38,6 +38,8 @@ def show(result: Result, console: Console | None = None) -> None:
     if result.details:
         details = _grid()
         for name, value in result.details.items():
+            if value == []:
+                continue
             details.add_row(Text(name.replace("_", " "), "dim"), Text(_plain(value)))
         parts += [Text(), details]
     (console or Console()).print(Panel(Group(*parts), title=verdict, title_align="left", border_style=colour))
@@ -75,5 +77,5 @@ def _plain(value: object) -> str:
         tables = any(isinstance(one, dict) for one in value)
         return ("\n" if tables else "; ").join(map(_plain, value))
     if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
+        return ", ".join(f"{k} {v}" for k, v in value.items() if v not in (None, ""))
     return str(value)

@@ -90,7 +90,8 @@ class Agent:
             self._loop.add_signal_handler(number, self._ending.set)
         self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self._lag.start()
-        what = "observes" if self._options.observe else "keeps IPVS"
+        keeps = "keeps IPVS" if layer_4(self._reconciler.site) else "answers HAProxy"
+        what = "observes" if self._options.observe else keeps
         log.info("%s: %d checks; the agent %s", self._reconciler.site.name, self._watching.roster.watches, what)
         tasks = [
             asyncio.create_task(work) for work in (self._reconciler.run(), self._tell_systemd(), self._ending.wait())
@@ -101,7 +102,7 @@ class Agent:
                 task.result()
         finally:
             self._notify.tell("STOPPING=1")
-            log.info("the agent ends; IPVS stays as it is" if not self._flushes else "the agent ends, and flushes IPVS")
+            log.info("the agent ends; all stays as it is" if not self._flushes else "the agent ends, and flushes IPVS")
             for task in tasks:
                 task.cancel()
             self._lag.stop()

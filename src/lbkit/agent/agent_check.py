@@ -8,6 +8,7 @@ closed without one, leave the server as it is.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -40,9 +41,10 @@ class AgentCheck:
                 lambda: _Client(self._clients, self._answer), AGENT, self._port, backlog=MOST_CLIENTS
             )
         except OSError as e:
+            why = os.strerror(e.errno or 0)  # asyncio puts words of its own around it
             raise CannotRun(
-                f"HAProxy can't be answered at {AGENT}:{self._port}: {e.strerror}. End what listens there (ss -ltnp), or "
-                "give another port ([agent] check_port) and apply the site."
+                f"HAProxy can't be answered at {AGENT}:{self._port}: {why}. End what listens there (ss -ltnp), or give "
+                "another port ([agent] check_port) and apply the site."
             ) from None
 
     async def close(self) -> None:
@@ -51,6 +53,7 @@ class AgentCheck:
             self._server.close()
             for client in list(self._clients):
                 client.end()
+            await asyncio.sleep(0)  # they are closed by then
             await self._server.wait_closed()
 
 

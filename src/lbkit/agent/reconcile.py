@@ -16,7 +16,7 @@ from lbkit.errors import LbkitError
 from lbkit.ipvs import owned
 from lbkit.ipvs.wanted import layer_4
 from lbkit.site.model import Site
-from lbkit.state.intents import Intents
+from lbkit.state.intents import Intent, Intents
 from lbkit.state.observed import VipState
 
 log = logging.getLogger("lbkit.agent")
@@ -46,6 +46,7 @@ class _Attempt(NamedTuple):
     steps: list[str]
     seen: Mapping[str, VipState] | None
     moved: bool  # intents have changed meanwhile
+    unread: LbkitError | None  # why these intents are those of before
 
 
 class Reconciler:
@@ -76,6 +77,8 @@ class Reconciler:
         self._waiting: list[asyncio.Future[None]] = []
         self._looking: asyncio.Task[None] | None = None
         self._file = self._look_at_file()
+        self._known: tuple[int, tuple[Intent, ...]] | None = None  # the intents that could be read last
+        self._shares: Mapping[tuple[str, str], float] = {}  # that the engine has
         self._routine = self._looked = 0.0
         self._again = float("inf")  # when it is to be done for a reason that is known now: on the loop's clock
         self._back_off = BACK_OFF[0]
@@ -135,7 +138,8 @@ class Reconciler:
             error = e
             self._fail(e)
         else:
-            self._succeed(found, wanted, is_routine)
+            error = found.unread
+            self._take(found, wanted, is_routine)
         self._routine = self._loop.time() + DRIFT
         for future in waiting:
             if not future.done() and error is not None:
@@ -144,9 +148,17 @@ class Reconciler:
                 future.set_result(None)
 
     def _work(self, site: Site, wanted: Wanted) -> _Attempt:
-        """In the engine's thread."""
-        generation = self._store.generation
-        intents = {(one.vip, one.server): one for one in self._store.all()}
+        """In the engine's thread. A store that is broken keeps no dead server in: what it held before goes on."""
+        unread = None
+        try:
+            self._known = self._store.generation, self._store.all()
+        except LbkitError as e:
+            if self._known is None:
+                raise
+            unread = e
+        generation, known = self._known
+        now = time.time()
+        intents = {(one.vip, one.server): one for one in known if not one.is_over(now)}
         steps: list[str] = []
         if not layer_4(site) and not owned.read(self._state):
             seen: Mapping[str, VipState] | None = {}
@@ -156,11 +168,12 @@ class Reconciler:
             engine = self._thread.of(site)
             steps = engine.reconcile(intents, wanted.carried, wanted.shares)
             seen = engine.seen(intents, wanted.health, wanted.shares)
-        return _Attempt(generation, intents, steps, seen, self._store.generation != generation)
+        moved = unread is None and self._store.generation != generation
+        return _Attempt(generation, intents, steps, seen, moved, unread)
 
     def _look(self) -> Mapping[str, VipState] | None:
         """In the engine's thread."""
-        return self._look_at(self.site, self.intents, self._wanted())
+        return self._look_at(self.site, self.intents, self._wanted()._replace(shares=self._shares))
 
     def _look_at(self, site: Site, intents: IntentsInForce, wanted: Wanted) -> Mapping[str, VipState] | None:
         try:
@@ -169,12 +182,9 @@ class Reconciler:
             self.unseen = str(e)
             return None
 
-    def _succeed(self, found: _Attempt, wanted: Wanted, is_routine: bool) -> None:
-        if self.trouble:
-            log.info("reconciled again, after: %s", self.trouble)
-        self.trouble = ""
-        self._back_off = BACK_OFF[0]
+    def _take(self, found: _Attempt, wanted: Wanted, is_routine: bool) -> None:
         self.generation, self.intents, self.seen = found.generation, found.intents, found.seen
+        self._shares = wanted.shares
         self._looked = now = self._loop.time()
         ends = [one.until - time.time() for one in found.intents.values() if one.until is not None]
         self._again = now + min([float("inf"), *ends] if wanted.until is None else [wanted.until, *ends])
@@ -184,6 +194,18 @@ class Reconciler:
             log.log(logging.WARNING if is_routine else logging.INFO, "%s%s", _CHANGED if is_routine else "", step)
         if len(found.steps) > _LOGGED:
             log.info("and %d steps more", len(found.steps) - _LOGGED)
+        if found.unread:
+            known = self._again
+            self._fail(found.unread)
+            self._again = min(self._again, known)
+        else:
+            self._succeed()
+
+    def _succeed(self) -> None:
+        if self.trouble:
+            log.info("reconciled again, after: %s", self.trouble)
+        self.trouble = ""
+        self._back_off = BACK_OFF[0]
 
     def _fail(self, error: Exception) -> None:
         said = str(error) if isinstance(error, LbkitError) else f"{type(error).__name__}: {error}"

@@ -24,6 +24,9 @@ _STEPS: Mapping[str, str] = {
     "L7RSP": "response: not as expected",
     "L7STS": "response: not as expected",
 }
+UNANSWERED = "the agent does not answer"
+"""So begins what was found of a server that HAProxy asks the agent about in vain."""
+
 _NONE_YET = ("", "INI", "UNK")  # before the first
 _SAYS_UP, _SAYS_DOWN, _SAYS_NOTHING = "L7OK", "L7STS", "CHECKED"  # agent_status
 _SAID_DOWN = "via agent : down"
@@ -66,7 +69,7 @@ def _told(row: Row) -> str:
         return f"the agent says down{text.removeprefix(_SAID_DOWN)}"
     if code == _SAYS_NOTHING:
         return "the agent does not know yet; it is left as it was"
-    return f"the agent does not answer ({text or _STEPS.get(code, code)}); it is left as it was"
+    return f"{UNANSWERED} ({text or _STEPS.get(code, code)}); it is left as it was"
 
 
 def _code(row: Row, column: str) -> str:

@@ -94,16 +94,18 @@ def apply_intents(
 ) -> list[tuple[str, str]]:
     """Bring every real server to what is wanted of it; those for which there was something to do, as (VIP, server).
 
-    `only`: these alone. What HAProxy does not have is left out: after a reload that failed that is nothing wrong.
+    `only`: these alone. What HAProxy does not have is left out: after a reload that failed that is nothing wrong. A weight
+    that nobody asked for is that of HAProxy's configuration: the site file may have another that is not applied yet.
     """
     changed = []
-    there = {(one.backend, one.name) for one in haproxy.runtime.servers()}
+    there = {(one.backend, one.name): one for one in haproxy.runtime.servers()}
     for vip in haproxy.vips:
         for server in vip.servers:
-            if (vip.label, server.label) not in there or (only is not None and (vip.label, server.label) not in only):
+            now = there.get((vip.label, server.label))
+            if now is None or (only is not None and (vip.label, server.label) not in only):
                 continue
             intent = intents.get((vip.label, server.label))
-            weight = server.weight if intent is None or intent.weight is None else intent.weight
+            weight = now.configured_weight if intent is None or intent.weight is None else intent.weight
             wanted = wanted_of(intent)
             done = haproxy.bring(vip.label, server.label, wanted, weight)
             off = intent is not None and wanted == "drain" and intent.sticky

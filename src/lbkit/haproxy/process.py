@@ -16,18 +16,28 @@ from lbkit.haproxy.program import Program
 
 STARTS_WITHIN = 20.0  # seconds
 STOPS_WITHIN = 5.0
+_RELOADS_WITHIN = 2.0
+_SILENT_FOR = 0.5
 _UNIT = "haproxy.service"
 _UNIT_READS = Path("/etc/haproxy/haproxy.cfg")
 _POLL = 0.02
 
 
 def is_running(haproxy: Haproxy) -> bool:
-    """Whether its master answers. Raises NotAllowed where that may not be asked."""
-    try:
-        haproxy.master.processes()
-    except NotRunning:
-        return False
-    return True
+    """Whether its master answers. Raises NotAllowed where that may not be asked.
+
+    While it reloads it is silent for a moment: a second HAProxy would share its addresses without a word.
+    """
+    deadline = time.monotonic() + (_SILENT_FOR if os.path.exists(haproxy.site.haproxy.master_socket) else 0.0)
+    while True:
+        try:
+            haproxy.master.processes()
+        except NotRunning:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL)
+        else:
+            return True
 
 
 def start(haproxy: Haproxy, program: Program) -> str:
@@ -64,7 +74,7 @@ def stop(haproxy: Haproxy) -> None:
     pid_file = _pid_file(haproxy)
     try:
         pid = int(pid_file.read_text())
-        workers = [one.pid for one in haproxy.master.processes()]
+        workers = _processes(haproxy, pid)
     except (OSError, ValueError, LbkitError):
         return
     if pid not in workers:  # a file that is left over names anybody
@@ -76,6 +86,18 @@ def stop(haproxy: Haproxy) -> None:
     for one in filter(_lives, workers):
         _signal(one, signal.SIGKILL)
     pid_file.unlink(missing_ok=True)
+
+
+def _processes(haproxy: Haproxy, master: int) -> list[int]:
+    """The master and all its workers. A master that reloads answers again in a moment."""
+    deadline = time.monotonic() + _RELOADS_WITHIN
+    while True:
+        try:
+            return [one.pid for one in haproxy.master.processes()]
+        except NotRunning:
+            if not _lives(master) or time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL)
 
 
 def _pid_file(haproxy: Haproxy) -> Path:

@@ -22,6 +22,11 @@ class ServiceStep:
     verb: Verb
     service: Service
 
+    @property
+    def key(self) -> Key:
+        """The service's."""
+        return self.service.key
+
     def carry_out(self, kernel: Kernel) -> None:
         """Do it. Raises EngineError."""
         if self.verb == "add":

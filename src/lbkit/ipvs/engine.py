@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from lbkit.errors import AlreadyThere, NotDone, NotThere
+from lbkit.errors import AlreadyThere, EngineError, LbkitError, NotAllowed, NotDone, NotRunning, NotThere
 from lbkit.ipvs import owned, settings
 from lbkit.ipvs.difference import ServiceStep, Step, steps
 from lbkit.ipvs.kernel import Kernel
@@ -31,6 +31,7 @@ class Ipvs:
         self.vips = layer_4(site)
         self._state = state
         self._kernel = kernel or Kernel()
+        self._unrecorded: set[Key] = set()  # services that were made, and could not be written down as lbkit's
 
     def close(self) -> None:
         """Let go of the kernel; the next use opens it again."""
@@ -44,13 +45,24 @@ class Ipvs:
         only: Collection[str] = (),
     ) -> tuple[list[Step], dict[str, int]]:
         """The steps to what is wanted, and the settings that are to be written."""
+        return self._difference(intents, health, shares, only, set() if only else owned.read(self._state))
+
+    def _difference(
+        self,
+        intents: Intents,
+        health: Healths,
+        shares: Mapping[tuple[str, str], float] | None,
+        only: Collection[str],
+        known: Collection[Key],
+    ) -> tuple[list[Step], dict[str, int]]:
+        """`known`: the services that are lbkit's."""
         now = self._kernel.services()
         wanted = table(self.site, intents, health, now, shares)
         if only:
             keys = {service.key for vip in self.vips if vip.label in only for _, service in services(vip)}
             found = steps(now, {key: one for key, one in wanted.items() if key in keys})
         else:
-            found = steps(now, wanted, owned.read(self._state))
+            found = steps(now, wanted, known)
         sticky = any(one.wanted == "drain" and one.sticky and self._has(one) for one in intents.values())
         differing = settings.differing(settings.wanted(move_sticky=sticky)) if self.vips else {}
         return found, differing
@@ -64,16 +76,27 @@ class Ipvs:
     ) -> list[str]:
         """Bring the kernel to what is wanted, read that back, and say what was done; only what differs is touched.
 
+        What can't be done keeps nothing else from being done, such as the removal of a dead server; then it is raised.
         Raises CannotRun, Misuse too, where it can't be kept which services are lbkit's. Raises NotDone where something else
         changes the table against us.
         """
+        known: Collection[Key] = ()
+        unknown: LbkitError | None = None
+        try:
+            self._record()
+            known = () if only else owned.read(self._state)
+        except LbkitError as e:
+            unknown = e
         done: list[str] = []
         for _ in range(_ATTEMPTS):
-            todo, differing = self.difference(intents, health, shares, only)
+            todo, differing = self._difference(intents, health, shares, only, known)
             if not todo and not differing:
-                return done
+                break
             done += self._carry_out(todo, differing)
-        todo, _ = self.difference(intents, health, shares, only)
+        else:
+            todo, _ = self._difference(intents, health, shares, only, known)
+        if unknown:
+            raise unknown
         if todo:
             raise NotDone(
                 f"IPVS does not keep what it is told: {todo[0]} is to be done again and again. What else writes its table "
@@ -92,22 +115,51 @@ class Ipvs:
     def _carry_out(self, todo: list[Step], differing: Mapping[str, int]) -> list[str]:
         made = {step.service.key for step in todo if isinstance(step, ServiceStep) and step.verb == "add"}
         gone = {step.service.key for step in todo if isinstance(step, ServiceStep) and step.verb == "remove"}
-        if made:  # before they are there: what is killed in between leaves nothing that nobody knows
-            self._own(made, set())
-        settings.put(differing)
-        done = [f"set net.ipv4.vs.{name} to {value}" for name, value in differing.items()]
+        done, failed = self._prepare(made, differing)
+        stuck: set[Key] = set()  # services that can't be added
         for step in todo:
+            if step.key in stuck:
+                continue
             try:
                 step.carry_out(self._kernel)
-            except (AlreadyThere, NotThere) as e:
-                if isinstance(e, NotThere) and isinstance(step, ServiceStep) and step.verb == "add":
-                    raise  # its scheduler
-                break  # the table is another than it was: looked at anew
-            done.append(str(step))
+            except (NotAllowed, NotRunning):
+                raise  # all others would end so
+            except EngineError as e:
+                is_wanted = isinstance(step, ServiceStep) and step.verb != "remove"
+                if isinstance(e, AlreadyThere) or (isinstance(e, NotThere) and not is_wanted):
+                    break  # the table is another than it was: looked at anew
+                if is_wanted:
+                    stuck.add(step.key)  # its scheduler
+                failed.append(e)
+            else:
+                done.append(str(step))
         else:
             if gone:
                 self._own(set(), gone)
+        if failed:
+            raise failed[0]
         return done
+
+    def _prepare(self, made: set[Key], differing: Mapping[str, int]) -> tuple[list[str], list[LbkitError]]:
+        """What was done, and what failed: clients come first, and the steps are carried out all the same."""
+        done: list[str] = []
+        failed: list[LbkitError] = []
+        self._unrecorded |= made  # before they are there: what is killed in between leaves nothing that nobody knows
+        try:
+            self._record()
+        except LbkitError as e:
+            failed.append(e)
+        try:
+            settings.put(differing)
+            done = [f"set net.ipv4.vs.{name} to {value}" for name, value in differing.items()]
+        except EngineError as e:
+            failed.append(e)
+        return done, failed
+
+    def _record(self) -> None:
+        if self._unrecorded:
+            self._own(self._unrecorded, set())
+            self._unrecorded = set()
 
     def _own(self, made: set[Key], gone: set[Key]) -> None:
         before = owned.read(self._state)
@@ -118,9 +170,9 @@ class Ipvs:
     def _has(self, intent: Intent) -> bool:
         return any(vip.label == intent.vip for vip in self.vips)
 
-    def wanted(self, intents: Intents, health: Healths) -> Table:
+    def wanted(self, intents: Intents, health: Healths, shares: Mapping[tuple[str, str], float] | None = None) -> Table:
         """The table that is wanted, from what is there now."""
-        return table(self.site, intents, health, self._kernel.services())
+        return table(self.site, intents, health, self._kernel.services(), shares)
 
     def now(self) -> dict[Key, SeenService]:
         """The kernel's own table, all of it."""
@@ -148,8 +200,10 @@ def states(
         for server in vip.servers:
             key = (vip.label, server.label)
             there = [seen.destinations.get((server.address, port)) for port, seen in tables]
-            weight = kernel_weight(vip, server, intents.get(key), (shares or {}).get(key, 1.0))
-            servers[server.label] = _server(server, weight, there, intents.get(key), health.get(key, "unknown"))
+            share = (shares or {}).get(key, 1.0)
+            weight = kernel_weight(vip, server, intents.get(key), share)
+            found_now = _server(server, weight, there, intents.get(key), health.get(key, "unknown"))
+            servers[server.label] = found_now._replace(share=share)
         clients = sum(one.active for _, seen in tables for one in seen.destinations.values())
         spare = vip.fallback is not None and any(
             (vip.fallback.address, port) in seen.destinations for port, seen in tables

@@ -43,7 +43,8 @@ def write(keys: Iterable[Virtual], folder: Path | None = None) -> None:
         disk.write(path, content, 0o660, (-1, group if os.geteuid() == 0 or group in os.getgroups() else -1))
     except OSError as e:
         raise CannotRun(
-            f"{path} can't be written: {e.strerror}. Run this as root, or as a member of the group of {path.parent}."
+            f"{path} can't be written: {e.strerror}. "
+            + disk.way_out(e, f"Run this as root, or as a member of the group of {path.parent}.")
         ) from None
 
 

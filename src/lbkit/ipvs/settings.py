@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,4 +45,9 @@ def _read(name: str) -> int:
 
 
 def _missing(name: str, error: OSError) -> NotRunning:
+    if error.errno == errno.EROFS:
+        return NotRunning(
+            f"{FOLDER / name} can't be written here: {error.strerror}. Let this process write it (systemd: no "
+            "ProtectKernelTunables), or set it yourself: sysctl -w net.ipv4.vs.NAME=VALUE"
+        )
     return NotRunning(f"{FOLDER / name} can't be used: {error.strerror}. Has this kernel IPVS? As root: modprobe ip_vs")

@@ -17,7 +17,8 @@ def problems(draft: Draft, kinds: Kinds) -> Iterator[Problem]:
         if vip.mode == "l4-dr":
             yield from _kept_by_port(vip, ("vips", number))
             yield from _late(vip, ("vips", number), kinds)
-        yield from _slow_and_first(vip, ("vips", number))
+        yield from _slow_for_nothing(vip, ("vips", number))
+        yield from _not_faster(vip, ("vips", number))
     yield from _anchor(draft)
 
 
@@ -59,13 +60,28 @@ def _timeout(vip: Vip, kinds: Kinds) -> float | None:
         return None
 
 
-def _slow_and_first(vip: Vip, key: Key) -> Iterator[Problem]:
-    if vip.slow_start is not None and vip.scheduler == "first":
+def _slow_for_nothing(vip: Vip, key: Key) -> Iterator[Problem]:
+    if vip.slow_start is None:
+        return
+    if vip.scheduler == "first":
+        alone, way = "with scheduler first", "Take it out, or use another scheduler."
+    elif vip.persistence.mode == "last-successful":
+        alone, way = "with Last Successful", "Take it out."
+    else:
+        return
+    message = f"{vip.label}: slow_start means nothing {alone}, where one real server gets everything at once. {way}"
+    yield _warning("no-slow-start", (*key, "slow_start"), message)
+
+
+def _not_faster(vip: Vip, key: Key) -> Iterator[Problem]:
+    """The agent takes the interval then, HAProxy the longer one."""
+    fast, interval = vip.check.fast_interval, vip.check.interval
+    if fast is not None and fast >= interval:
         message = (
-            f"{vip.label}: slow_start means nothing with scheduler first, where one real server gets everything at once. "
-            "Take it out, or use another scheduler."
+            f"{vip.label}: fast_interval ({written(fast)}) is no faster than the interval ({written(interval)}). Give "
+            "less, or take it out."
         )
-        yield _warning("no-slow-start", (*key, "slow_start"), message)
+        yield _warning("not-faster", (*key, "check", "fast_interval"), message)
 
 
 def _anchor(draft: Draft) -> Iterator[Problem]:

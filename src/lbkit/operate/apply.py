@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from lbkit import disk
 from lbkit.checks.plan import KindOf
-from lbkit.errors import CannotRun, NotDone
+from lbkit.errors import CannotRun, EngineError, NotDone
 from lbkit.haproxy import guarded, listening, process, program
 from lbkit.haproxy.engine import Haproxy
 from lbkit.haproxy.program import Program
@@ -17,10 +17,10 @@ from lbkit.haproxy.render import Rendered
 from lbkit.haproxy.render import render as rendered
 from lbkit.install import difference, files, ritual
 from lbkit.install.difference import Change
-from lbkit.operate import apply_ipvs
+from lbkit.operate import apply_agent, apply_ipvs
 from lbkit.operate.activation import Activation
 from lbkit.operate.outcome import Applied, Progress
-from lbkit.operate.wording import in_words
+from lbkit.operate.wording import in_words, many
 from lbkit.site.model import Site
 from lbkit.state.intents import Intent, Intents
 
@@ -55,7 +55,7 @@ def diff(
     if "haproxy" in engines and _has_layer_7(site):
         changes += difference.changes(render(site, kind_of, node).files, manifest(site))
     if "ipvs" in engines and apply_ipvs.concerns(site, state):
-        change = apply_ipvs.diff(site, in_force(site, state), state)
+        change = _change_of_ipvs(site, engines, state)
         changes += [change] if change else []
     return tuple(changes)
 
@@ -81,21 +81,38 @@ def apply(
     """
     done = Applied(dry_run=dry_run)
     change = None
-    if "ipvs" in engines and apply_ipvs.concerns(site, state):
-        change = apply_ipvs.diff(site, in_force(site, state), state)
+    layer_4: Literal["none", "done", "left"]
+    layer_4 = "none" if not apply_ipvs.concerns(site, state) else "done" if "ipvs" in engines else "left"
+    if layer_4 == "done":
+        change = _change_of_ipvs(site, engines, state)
     if "haproxy" in engines and _has_layer_7(site):
         _apply_haproxy(site, kind_of, node, done, state, progress)
-    if "ipvs" in engines and apply_ipvs.concerns(site, state):
+    if layer_4 == "done":
         if change is not None:
-            done.changes += (change,)
+            done.changes += (change,) if apply_ipvs.LEFT not in change.notes else ()
             done.steps.append(change.summary)
+        elif dry_run:
+            done.steps.append("IPVS: nothing differs")
         if not dry_run:
-            apply_ipvs.apply(site, kind_of, in_force(site, state), done, state, progress)
+            apply_ipvs.apply(site, kind_of, lambda: in_force(site, state), done, state, progress)
+    if "haproxy" in engines and _has_layer_7(site) and not dry_run:
+        apply_agent.apply(site, kind_of, done, progress, layer_4)
     if not dry_run:
         with Intents(state).alone():
             for one in Intents(state).forget(_places(site)):
                 done.warnings.append(f"{one.vip}/{one.server} is no longer in the site: forgotten is {in_words(one)}.")
     return done
+
+
+def _change_of_ipvs(site: Site, engines: Collection[EngineName], state: Path | None) -> Change | None:
+    """That IPVS is out of reach is known before anything is touched."""
+    try:
+        return apply_ipvs.diff(site, in_force(site, state), state)
+    except EngineError as e:
+        if "haproxy" not in engines or not _has_layer_7(site):
+            raise
+        why = str(e).removesuffix(".")
+        raise type(e)(f"{why}; for HAProxy's part alone: --only haproxy. Nothing was touched.") from None
 
 
 def _has_layer_7(site: Site) -> bool:
@@ -147,7 +164,7 @@ def _bring(
     else:
         _bring_back(haproxy, intents, done)
     done.started, done.reloaded = not activate.was_running, activate.was_running and bool(activate.done)
-    done.steps.append(f"read back: {len(haproxy.vips)} VIPs with all their real servers, and every intent")
+    done.steps.append(f"read back: {many(len(haproxy.vips), 'VIP')} with all real servers, and every intent")
 
 
 def in_force(site: Site, state: Path | None = None) -> dict[tuple[str, str], Intent]:

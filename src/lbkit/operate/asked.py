@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lbkit.errors import EngineError, LbkitError, Refused
+from lbkit.errors import EngineError, LbkitError, NotRunning, Refused
 from lbkit.operate.engines import Engine, engine_of
 from lbkit.operate.outcome import Done, ServerView, VipView
 from lbkit.operate.overview import overview
@@ -17,8 +17,14 @@ from lbkit.operate.wording import IN_FORCE
 from lbkit.site.model import Site
 from lbkit.site.naming import everywhere, server_of, vip_of
 from lbkit.site.services import RealServer, Vip
+from lbkit.state.agent import Agent
 from lbkit.state.intents import Intent, Intents, Wanted
 from lbkit.state.who import who_asks
+
+NOBODY_ENDS_IT = (
+    "no agent runs, which would end this when its time is up. Start it (systemctl start lbkit-agent), or end it yourself: "
+    "lbkit online {vip} {server}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +76,31 @@ def alone(asked: Asked) -> Iterator[None]:
 def places(site: Site, asked: Asked, verb: str) -> list[Place]:
     """Each place that is meant, looked at. Raises Misuse, EngineError."""
     pairs = _pairs(site, asked)
+    engines = {vip.mode: engine_of(site, vip, asked.state) for vip, _ in pairs}
+    for engine in engines.values():
+        engine.ready()
     views = {view.label: view for view in overview(site, [vip.label for vip, _ in pairs], asked.state)}
-    engines: dict[str, Engine] = {}
     found = []
     for vip, server in pairs:
         view = views[vip.label]
         if view.unseen:
             raise EngineError(view.unseen)
-        if vip.mode not in engines:
-            engines[vip.mode] = engine_of(site, vip, asked.state)
-            engines[vip.mode].ready()
         seen = next(one for one in view.servers if one.label == server.label)
         done = Done(vip.label, server.label, verb, asked.dry_run, connections=seen.connections)
         found.append(Place(engines[vip.mode], view, seen, done))
+    if asked.until is not None and not _agent_runs(site):
+        for place in found:
+            place.done.warnings.append(NOBODY_ENDS_IT.format(vip=place.vip.label, server=place.server.label))
     return found
+
+
+def _agent_runs(site: Site) -> bool:
+    try:
+        return not Agent(site.agent.socket).state().observe
+    except NotRunning:
+        return False
+    except EngineError:
+        return True  # this user may not ask it
 
 
 def _pairs(site: Site, asked: Asked) -> list[tuple[Vip, RealServer]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from lbkit.errors import NotAllowed, NotDone, NotRunning, NotThere
+from lbkit.errors import EngineError, NotAllowed, NotAnswering, NotDone, NotRunning, NotThere
 from lbkit.ipvs.engine import Ipvs
 from lbkit.site.model import Site
 from lbkit.site.services import Vip
@@ -31,14 +31,15 @@ class Layer4:
         self.warnings: list[str] = []
         self._state = state
         self._seen: Mapping[str, VipState] = {}
+        self._hangs: NotAnswering | None = None
 
     def look(self) -> Mapping[str, VipState]:
         """Each layer-4 VIP that the agent, or without it the kernel, has, by label."""
         try:
-            known = self.agent.state()
-        except NotRunning as e:
+            known = self._ask(self.agent.state)
+        except (NotRunning, NotAnswering) as e:
             self._seen = self._of_the_kernel(e)
-            self.warnings = [UNWATCHED]
+            self.warnings = [UNWATCHED if isinstance(e, NotRunning) else str(e)]
         else:
             self._seen = known.vips
             self.warnings = [f"the agent says: {known.trouble}"] if known.trouble else []
@@ -47,9 +48,9 @@ class Layer4:
         return self._seen
 
     def ready(self) -> None:
-        """An agent that only observes would not do what a verb asks, and nobody is to write behind its back."""
+        """An agent that observes, or hangs, would not do what a verb asks, and nobody is to write behind its back."""
         with suppress(NotRunning):
-            self._demand(self.agent.state())
+            self._demand(self._ask(self.agent.state))
 
     def put(self, vip: Vip, intent: Intent, weight: int) -> None:
         """By the agent, which reads the intent from where the verb has recorded it; without one by the kernel itself."""
@@ -71,7 +72,10 @@ class Layer4:
         return self._server(vip, server).connections, 0
 
     def entries(self, vip: Vip, server: str) -> int:
-        """Of source-ip persistence; whom it keeps IPVS does not say."""
+        """Of source-ip persistence. Where kept clients are to move none counts: what is left of them names nobody."""
+        intent = self._intents().get((vip.label, server))
+        if intent is not None and intent.wanted == "drain" and intent.sticky:
+            return 0
         self.look()
         return self._server(vip.label, server).kept
 
@@ -79,9 +83,19 @@ class Layer4:
         """Layer 4 knows no Last Successful."""
         return None
 
+    def _ask(self, question: Callable[[], AgentState]) -> AgentState:
+        """One that hangs is asked once."""
+        if self._hangs is not None:
+            raise self._hangs
+        try:
+            return question()
+        except NotAnswering as e:
+            self._hangs = e
+            raise
+
     def _bring(self, vip: Vip, server: str, wanted: Wanted) -> None:
         try:
-            answer = self.agent.reconcile()
+            answer = self._ask(self.agent.reconcile)
         except NotRunning:
             self._by_hand(vip, server, wanted)
         else:
@@ -101,7 +115,7 @@ class Layer4:
         finally:
             ipvs.close()
 
-    def _of_the_kernel(self, no_agent: NotRunning) -> Mapping[str, VipState]:
+    def _of_the_kernel(self, no_agent: EngineError) -> Mapping[str, VipState]:
         ipvs = Ipvs(self.site, self._state)
         try:
             return ipvs.seen(self._intents(), {})

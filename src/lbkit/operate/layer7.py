@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lbkit.haproxy import persistence
+from lbkit.haproxy.checked import UNANSWERED
 from lbkit.haproxy.engine import Haproxy
 from lbkit.site.model import Site
 from lbkit.site.services import Vip
 from lbkit.state.intents import Intent, Wanted
 from lbkit.state.observed import VipState
+
+
+def unanswered(vips: Iterable[str]) -> str:
+    """That HAProxy asks the agent about these VIPs' real servers, and no agent answers it."""
+    return (
+        f"no agent answers HAProxy: nobody checks the real servers of {', '.join(vips)}, and each stays as it was. "
+        "Start it, without --observe: systemctl start lbkit-agent"
+    )
 
 
 class Layer7:
@@ -19,16 +28,22 @@ class Layer7:
 
     def __init__(self, site: Site) -> None:
         self.haproxy = Haproxy(site)
+        self._unanswered: list[str] = []
 
     def look(self) -> Mapping[str, VipState]:
         """Each VIP that HAProxy has, by label."""
-        return self.haproxy.look()
+        seen = self.haproxy.look()
+        self._unanswered = [
+            label for label, vip in seen.items() if any(one.why.startswith(UNANSWERED) for one in vip.servers.values())
+        ]
+        return seen
 
     @property
     def warnings(self) -> list[str]:
-        """Why connections of before a reload are not counted."""
+        """Whom nobody checks, and why connections of before a reload are not counted."""
         why = self.haproxy.uncounted
-        return [f"connections of before a reload are not counted: {why}"] if why else []
+        uncounted = [f"connections of before a reload are not counted: {why}"] if why else []
+        return [*uncounted, *([unanswered(self._unanswered)] if self._unanswered else [])]
 
     def ready(self) -> None:
         """Without the master connections of before a reload could not be told, nor ended."""

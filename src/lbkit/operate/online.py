@@ -21,6 +21,11 @@ def online(site: Site, asked: Asked) -> list[Done]:
                 done.warnings.append(
                     f"{label} is down ({place.server.why}): it takes clients once its checks find it up."
                 )
+            if vip.mode == "l4-dr" and place.server.health == "unknown":
+                done.warnings.append(
+                    f"nobody checks {label} now, and it gets clients all the same. Start the agent, or look yourself: "
+                    f"lbkit check site {vip.label} --real-only"
+                )
             if place.view.stuck_to not in (None, label):
                 done.warnings.append(
                     f"{vip.label} stays stuck to {place.view.stuck_to}. To move it: lbkit pin {vip.label} {label}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lbkit.errors import WaitRanOut
 from lbkit.operate.engines import engine_of
@@ -38,14 +39,21 @@ class Left:
         return f"{self.vip}/{self.server}: {many(self.connections, 'open connection')}{old}{entries}"
 
 
-def wait(site: Site, done: Sequence[Done], timeout: float, seen: Callable[[list[Left]], None] | None = None) -> None:
+def wait(
+    site: Site,
+    done: Sequence[Done],
+    timeout: float,
+    seen: Callable[[list[Left]], None] | None = None,
+    state: Path | None = None,
+) -> None:
     """Until none of these servers has a connection or an entry; `seen` is told every half second what is left.
 
+    `state`: the folder of intents.
     The numbers of `done` are brought up to date. Raises WaitRanOut, saying what is left, after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while True:
-        left = [one for each in done if (one := _left(site, each)) is not None]
+        left = [one for each in done if (one := _left(site, each, state)) is not None]
         if seen is not None:
             seen(left)
         busy = [one for one in left if not one.is_nothing]
@@ -57,11 +65,11 @@ def wait(site: Site, done: Sequence[Done], timeout: float, seen: Callable[[list[
         time.sleep(min(POLL, remaining))
 
 
-def _left(site: Site, done: Done) -> Left | None:
+def _left(site: Site, done: Done, state: Path | None) -> Left | None:
     if done.server is None:
         return None
     vip = vip_of(site, done.vip)
-    engine = engine_of(site, vip)
+    engine = engine_of(site, vip, state)
     done.connections, old = engine.connections(vip.label, done.server)
     done.entries = engine.entries(vip, done.server)
     return Left(vip.label, done.server, done.connections - old, old, done.entries)

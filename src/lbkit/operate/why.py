@@ -15,6 +15,7 @@ from lbkit.operate.overview import overview
 from lbkit.operate.wording import in_words, many
 from lbkit.site.model import Site
 from lbkit.site.naming import server_of, vip_of
+from lbkit.site.services import Mode
 from lbkit.state.intents import Intents
 
 _COLOURS = {
@@ -49,16 +50,16 @@ def why(site: Site, vip: str, server: str | None = None, state: Path | None = No
         raise EngineError(view.unseen)
     chosen = [one for one in view.servers if server is None or one.label == server_of(found, server).label]
     told = Explained(f"{vip} is {view.colour}: {_COLOURS[view.colour or 'red']}")
-    told.paragraphs.append(("where traffic goes", _traffic(site, view)))
+    told.paragraphs.append(("where traffic goes", _traffic(site, view, state)))
     for one in chosen:
-        told.paragraphs.append((one.label, _server(one, Intents(state).of(vip, one.label))))
+        told.paragraphs.append((one.label, _server(found.mode, one, Intents(state).of(vip, one.label))))
         told.next += _next(view, one)
     told.next += [warning.rpartition(": ")[2] for warning in view.warnings if ": lbkit " in warning]
     told.next = list(dict.fromkeys(told.next)) or [f"lbkit check site {shlex.quote(vip)}"]
     return told
 
 
-def _traffic(site: Site, view: VipView) -> list[str]:
+def _traffic(site: Site, view: VipView, state: Path | None) -> list[str]:
     vip = view.vip
     serving = [server.label for server in view.servers if server.serves]
     said = [f"{many(view.connections, 'client')} connected."]
@@ -75,7 +76,8 @@ def _traffic(site: Site, view: VipView) -> list[str]:
     else:
         said.append(f"New clients are balanced between {', '.join(serving)} ({vip.scheduler}).")
     if vip.persistence.mode == "source-ip":
-        kept = {one.label: engine_of(site, vip).entries(vip, one.label) for one in view.servers}
+        engine = engine_of(site, vip, state)
+        kept = {one.label: engine.entries(vip, one.label) for one in view.servers}
         said.append(
             f"Clients that the table keeps: {', '.join(f'{number} on {label}' for label, number in kept.items())}."
         )
@@ -84,10 +86,10 @@ def _traffic(site: Site, view: VipView) -> list[str]:
     return [*said, *view.warnings]
 
 
-def _server(one: ServerView, last: Any) -> list[str]:
+def _server(mode: Mode, one: ServerView, last: Any) -> list[str]:
     since = f" for {written(float(round(one.since)))}" if one.since >= 1 else ""
-    said = [f"It is {one.health}{since}. Its last check: {one.why or 'none yet'}."]
-    if one.engine == "halt" and one.health == "unknown":
+    said = [f"It is {one.health}{since}. Its last check: {(one.why or 'none yet').removesuffix('.')}."]
+    if one.engine == "halt" and one.health == "unknown" and mode == "l7-snat":
         said.append("It is halted: its checks are stopped, so its health is not known.")
     said.append(f"An operator asked last: {in_words(last)}." if last else "No operator asked anything of it.")
     if one.drift:

@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lbkit.errors import EngineError, NotAllowed, NotDone, NotRunning
+from lbkit.errors import EngineError, NotAllowed, NotAnswering, NotDone, NotRunning
 from lbkit.state.observed import VipState
 
 VERSION = 1
 LIMIT = 16 << 20  # bytes of an answer
+_AT_ONCE = 5.0  # seconds for an answer that it has ready
 Question = Literal["state", "reconcile", "reload"]
 
 
@@ -77,8 +78,8 @@ class AgentState:
 class Agent:
     """The agent that listens at `path`. `timeout`: seconds for each question.
 
-    All methods raise NotRunning where nobody answers, NotAllowed where this user may not ask, NotDone for what the agent
-    could not do, in its words.
+    All methods raise NotRunning where nobody is there, NotAnswering where the agent hangs, NotAllowed where this user may
+    not ask, NotDone for what the agent could not do, in its words.
     """
 
     def __init__(self, path: str, timeout: float = 10.0) -> None:
@@ -87,20 +88,20 @@ class Agent:
 
     def state(self) -> AgentState:
         """What it knows now."""
-        return self._ask("state")
+        return self._ask("state", min(self._timeout, _AT_ONCE))
 
     def reconcile(self) -> AgentState:
         """Have it read the intents anew; it answers when the engines are brought to them."""
-        return self._ask("reconcile")
+        return self._ask("reconcile", self._timeout)
 
     def reload(self) -> AgentState:
         """Have it read the site file anew; it answers when the engines are brought to it."""
-        return self._ask("reload")
+        return self._ask("reload", self._timeout)
 
-    def _ask(self, question: Question) -> AgentState:
+    def _ask(self, question: Question, timeout: float) -> AgentState:
         line = json.dumps({"version": VERSION, "ask": question}).encode() + b"\n"
         try:
-            answer = json.loads(self._exchange(line))
+            answer = json.loads(self._exchange(line, timeout))
             if answer["ok"]:
                 return AgentState.of(answer)
             error = str(answer["error"])
@@ -111,13 +112,13 @@ class Agent:
             ) from None
         raise NotDone(f"the agent says: {error}")
 
-    def _exchange(self, line: bytes) -> bytes:
+    def _exchange(self, line: bytes, timeout: float) -> bytes:
         """The answer to a line, until the agent hangs up."""
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + timeout
         parts, size = [], 0
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as asked:
-                asked.settimeout(self._timeout)
+                asked.settimeout(timeout)
                 asked.connect(self._path)
                 asked.sendall(line)
                 while part := asked.recv(1 << 16):
@@ -126,9 +127,10 @@ class Agent:
                     if size > LIMIT:
                         raise EngineError(f"the agent at {self._path} answers without end. Restart it.")
                     asked.settimeout(max(0.001, deadline - time.monotonic()))
-        except TimeoutError:
-            raise NotRunning(
-                f"the agent at {self._path} has not answered in {self._timeout:g} s. See its log: journalctl -u lbkit-agent"
+        except (TimeoutError, BlockingIOError):  # the second: as many wait for it as may
+            raise NotAnswering(
+                f"the agent at {self._path} runs, and has not answered in {timeout:g} s: it hangs. See its log: "
+                "journalctl -u lbkit-agent. Then: systemctl restart lbkit-agent"
             ) from None
         except PermissionError:
             raise NotAllowed(

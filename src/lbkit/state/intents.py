@@ -227,7 +227,7 @@ class Intents:
     def _out_of_reach(self, error: OSError) -> CannotRun:
         return CannotRun(
             f"intents can't be kept in {self._folder}: {error.strerror}. "
-            "Run this as root, or give a folder of your own (LBKIT_STATE)."
+            + disk.way_out(error, "Run this as root, or give a folder of your own (LBKIT_STATE).")
         )
 
     def _read(self) -> tuple[int, _Kept]:

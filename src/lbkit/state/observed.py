@@ -17,7 +17,8 @@ class ServerState(NamedTuple):
 
     `why`: the last check, in the engine's words. `since`: seconds since its state changed. `connections`: open ones,
     `old_connections` of them in processes of before a reload, `inactive`: besides, those that begin or have ended (layer 4).
-    `total`: since the engine started. `kept`: clients that persistence keeps on it (layer 4).
+    `total`: since the engine started. `kept`: clients that persistence keeps on it (layer 4). `share`: the part of its
+    weight that it is to have at this moment, less than 1 while it starts slowly (layer 4).
     """
 
     wanted: InForce
@@ -30,6 +31,7 @@ class ServerState(NamedTuple):
     total: int = 0
     inactive: int = 0
     kept: int = 0
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

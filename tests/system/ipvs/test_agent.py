@@ -17,6 +17,8 @@ from system.namespaces import Namespace
 from unit.site_text import server
 
 import lbkit
+from lbkit.checks.registry import Registry
+from lbkit.operate.apply import apply, diff
 from lbkit.operate.asked import Asked
 from lbkit.operate.drain import drain
 from lbkit.operate.halt import halt
@@ -146,7 +148,7 @@ def test_what_somebody_else_takes_out_is_put_back(agent, network):
     agent.client.reconcile()  # so that it has no other reason to look
     network.lb1.run(f"ipvsadm -d -t {VIP}:{PORT} -r {RS1}:{PORT}")
     eventually(lambda: agent.table() == {RS1: 100, RS2: 100}, within=15)
-    assert "somebody else has changed the table; mended:" in agent.log
+    eventually(lambda: "somebody else has changed the table; mended:" in agent.log)
 
 
 def test_an_operator_is_obeyed_through_the_agent(agent, network):
@@ -175,6 +177,8 @@ def test_while_the_balancer_is_cut_off_its_servers_stay_in_and_are_never_out_whe
         cut(network, "down")
         try:
             eventually(lambda: all(agent.health(place) == "down" for place in places))
+            with network.lb1.inside():
+                assert diff(lbkit.load_site(agent.site), Registry().kind, state=agent.state_folder) == ()
             held = agent.client.state().vips["DICOM"].held
             assert f"the anchor {CLIENT} has not answered since" in held
             eventually(
@@ -219,4 +223,9 @@ def test_observing_it_leaves_the_table_alone_and_shows_it(agent, network):
     eventually(lambda: agent.health("DICOM/s1") == "up")
     state = eventually(agent.answer)
     assert {label: one.wanted for label, one in state.vips["DICOM"].servers.items()} == {"s1": "absent", "s2": "online"}
+    with network.lb1.inside():
+        site = lbkit.load_site(agent.site)
+        (change,) = diff(site, Registry().kind, state=agent.state_folder)
+        assert "1 line in, 0 out; left so, for the agent only observes" in change.summary
+        assert apply(site, Registry().kind, state=agent.state_folder).changes == ()
     assert agent.table() == {RS2: 100}

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lbkit.errors import CannotRun, NotRunning
+from lbkit.errors import CannotRun, NotAnswering, NotRunning
 from lbkit.state.agent import Agent as AgentClient
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _wait(process: subprocess.Popen[bytes], agent: AgentClient, log: Path) -> No
         try:
             agent.state()
             return
-        except NotRunning:
+        except (NotRunning, NotAnswering):
             time.sleep(0.02)
     said = log.read_text(errors="replace").strip().splitlines()
     raise CannotRun(f"the agent of the simulated site does not answer. {said[-1] if said else 'It said nothing.'}")
