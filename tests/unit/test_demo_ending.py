@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import threading
 
 import pytest
 
@@ -58,3 +60,23 @@ def test_without_a_signal_the_start_fails_as_it_fails(ending):
         raise EngineError("HAProxy does not start: it does not say why")
     with ending.held():
         pass
+
+
+def test_a_site_that_stays_ends_though_the_exception_was_lost(ending):
+    """Python throws away what is raised while it tidies up, as in a destructor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda _: None)
+        Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        ending.wait()
+
+
+class Interrupted:
+    def __del__(self) -> None:
+        come(signal.SIGINT)
+
+
+def test_a_signal_ends_the_wait(ending):
+    threading.Timer(0.05, come, (signal.SIGTERM,)).start()
+    with pytest.raises(KeyboardInterrupt):
+        ending.wait()

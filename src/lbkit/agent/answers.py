@@ -99,17 +99,13 @@ class Answers:
             async with asyncio.timeout(_WITHIN):
                 state = await self._answer(_question(line))
         except LbkitError as e:
-            return {"version": VERSION, "ok": False, "error": str(e)}
+            return _refusal(str(e))
         except TimeoutError:
-            return {
-                "version": VERSION,
-                "ok": False,
-                "error": f"not done within {_WITHIN:g} s; it goes on. See its log.",
-            }
+            return _refusal(f"not done within {_WITHIN:g} s; it goes on. See its log.")
         return {"version": VERSION, "ok": True, **state.as_dict()}
 
 
-def _error(said: str) -> dict[str, Any]:
+def _refusal(said: str) -> dict[str, Any]:
     return {"version": VERSION, "ok": False, "error": said}
 
 

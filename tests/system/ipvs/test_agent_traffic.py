@@ -128,6 +128,7 @@ def test_no_association_fails_while_the_site_is_read_anew(network, agent):
     sites = (
         [vip(server("s1", RS1, weight=50), server("s2", RS2))],
         [vip(), l4("OTHER", "10.0.0.20:104", third, check=PATIENT)],
+        [vip(server("s1", RS1, weight=0), server("s2", RS2))],  # drained first: what is open on it would be reset
         [vip(server("s2", RS2))],
         [vip() | {"scheduler": "least-connections"}],
     )

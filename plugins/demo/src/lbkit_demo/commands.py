@@ -11,6 +11,7 @@ from lbkit.errors import Misuse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lbkit_demo.ending import Ending
     from lbkit_demo.operations import Operation
     from lbkit_demo.site import SimulatedSite
     from lbkit_demo.story import Chapter
@@ -82,26 +83,27 @@ def _pairs(given: list[str]) -> dict[str, str]:
 
 def _stay(folder: Path | None, timeout: float, faults: dict[str, str], as_json: bool) -> None:
     """Serve until Ctrl-C or SIGTERM, which is how this is meant to end."""
-    import threading
+    from lbkit_demo.ending import Ending
 
+    ending = Ending()
     try:
-        with _running(folder, timeout, faults) as site:
+        with _running(ending, folder, timeout, faults) as site:
             _show(site, as_json)
-            threading.Event().wait()
+            ending.wait()
     except KeyboardInterrupt:
         typer.echo("ended", err=True)
 
 
 @contextmanager
-def _running(folder: Path | None, timeout: float, faults: dict[str, str]) -> "Iterator[SimulatedSite]":
+def _running(
+    ending: "Ending", folder: Path | None, timeout: float, faults: dict[str, str]
+) -> "Iterator[SimulatedSite]":
     """The site, in a folder that is gone afterwards if none is given. Intents of this process are kept with it."""
     import os
     from tempfile import TemporaryDirectory
 
-    from lbkit_demo.ending import Ending
     from lbkit_demo.site import STATE, SimulatedSite
 
-    ending = Ending()
     with ExitStack() as stack:
         with ending.held():
             place = folder or stack.enter_context(TemporaryDirectory(prefix="lbkit-demo-"))
@@ -125,8 +127,10 @@ def _show(site: "SimulatedSite", as_json: bool) -> None:
 
 def _tell(timeout: float, as_json: bool) -> bool:
     """The story; whether all of it went as it should."""
+    from lbkit_demo.ending import Ending
+
     try:
-        with _running(None, timeout, {}) as site:
+        with _running(Ending(), None, timeout, {}) as site:
             return _tell_json(site) if as_json else _tell_screen(site)
     except KeyboardInterrupt:
         raise typer.Abort from None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOKS = 0.2  # seconds
 
 
 class Ending:
@@ -35,6 +37,12 @@ class Ending:
             self._is_held = False
             if self._came:
                 raise KeyboardInterrupt
+
+    def wait(self) -> NoReturn:
+        """Until one of them comes; an exception that Python threw away, as it does in destructors, counts too."""
+        while not self._came:
+            time.sleep(_LOOKS)
+        raise KeyboardInterrupt
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if self._came:
