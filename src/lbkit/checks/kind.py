@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -21,19 +22,19 @@ from lbkit.errors import Misuse
 Protocol: TypeAlias = Generator[tuple[str, bytes], bytes, Outcome]
 
 
-class Aside:
+class Aside(ABC):
     """A check that is no conversation over one TCP connection. Subclassed by plugins; many run in threads of their own."""
 
+    @abstractmethod
     def target(self, text: str) -> Target:
         """Read a target. Raises Misuse."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, target: Target, steps: dict[str, float], abandoned: Callable[[], bool]) -> Outcome:
         """Block until the verdict, for `params.timeout` at most; add each step's time in seconds to `steps`.
 
         Once `abandoned()` nobody waits for the verdict: end soon, and leave nothing behind. Raises CannotRun.
         """
-        raise NotImplementedError
 
 
 def _seconds(given: Any) -> Any:
