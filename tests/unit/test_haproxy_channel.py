@@ -159,6 +159,18 @@ def test_entries_that_connections_bring_anew_are_not_left_over(listener):
     Runtime(listener(script).target).clear_table("T")
 
 
+def test_a_session_is_gone_though_another_is_at_its_address(listener):
+    """HAProxy gives the place of a session that has ended to the next one, which can be the one that asks."""
+    numbers = iter((5, 5, 9))
+
+    def script(client):
+        asked = client.makefile("rb").readline()
+        client.sendall(b"\n" if b"shutdown" in asked else b"0x1: [x] id=%d proto=tcpv4\n\n" % next(numbers))
+
+    Runtime(listener(script).target, 1.0).end_session("0x1")
+    assert next(numbers, None) is None
+
+
 def test_what_can_not_be_is_misuse_before_anything_is_sent(tmp_path):
     runtime = Runtime(f"{tmp_path}/nobody")
     with pytest.raises(Misuse, match="weight 257 of B/s1: HAProxy takes 0 to 256"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from time import monotonic, sleep
 from typing import Literal
@@ -71,8 +72,9 @@ class Runtime(Tables, Certificates):
 
     def end_session(self, ident: str) -> None:
         """End one session. One that has ended by itself is NotThere."""
+        number = self._number_of(ident)
         self._end([ident])
-        self._gone({ident}, lambda: [ident] if self._is_there(ident) else [])
+        self._gone({ident}, lambda: [ident] if number is not None and self._number_of(ident) == number else [])
 
     def end_sessions(self, backend: str, server: str) -> int:
         """End all sessions of a server; gives how many there were. New ones come unless the server is drained or in maint.
@@ -133,11 +135,13 @@ class Runtime(Tables, Certificates):
                 if not self._channel.worker:
                     raise
 
-    def _is_there(self, ident: str) -> bool:
+    def _number_of(self, ident: str) -> str | None:
+        """What tells a session from the next one at its address, which can be the one that asks. None: there is none."""
         try:
-            return bool(self.ask(f"show sess {ident}"))
+            found = re.search(r" id=(\d+) ", self.ask(f"show sess {named(ident, 'session')}"))
         except NotThere:
-            return False
+            return None
+        return found[1] if found else None
 
     def _gone(self, ended: set[str], left: Callable[[], list[str]]) -> None:
         """HAProxy ends a session when its turn comes, which is in a moment."""
