@@ -12,6 +12,7 @@ from lbkit.checks.survey import survey
 from lbkit.errors import NotAllowed, NotDone, NotRunning
 from lbkit.install.difference import Change
 from lbkit.ipvs import owned, rules
+from lbkit.ipvs.difference import ServiceStep
 from lbkit.ipvs.engine import Ipvs
 from lbkit.ipvs.wanted import Table, layer_4, of_site
 from lbkit.operate.layer4 import UNWATCHED
@@ -63,7 +64,7 @@ def _change(site: Site, intents: Intents, agent: AgentState | None, state: Path 
             for key, one in ipvs.now().items()
         }
         wanted = dict(now)
-        for key in [step.service.key for step in todo if hasattr(step, "service") and step.verb == "remove"]:
+        for key in [step.service.key for step in todo if isinstance(step, ServiceStep) and step.verb == "remove"]:
             del wanted[key]
         wanted |= ipvs.wanted(intents, health, shares)
         return Change(TABLE, "changed", _unified(_text(_in_order(now)), _text(_in_order(wanted))), notes)
