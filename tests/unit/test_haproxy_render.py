@@ -20,10 +20,11 @@ from unit.site_text import server, site, vip
 from lbkit.checks.registry import Registry
 from lbkit.errors import Misuse
 from lbkit.haproxy.native import by_agent
-from lbkit.haproxy.render import Rendered, node_of, render
+from lbkit.haproxy.render import Rendered, render
 from lbkit.lint import lint
 from lbkit.site import profiles
 from lbkit.site.load import load_site
+from lbkit.state.node import node_of
 
 GOLDEN = Path(__file__).parent / "haproxy" / "ccw.cfg"
 S = server("s", "192.0.2.11:80")
@@ -411,7 +412,7 @@ def test_a_node_that_is_not_of_the_pair_is_misuse_and_so_is_none(paired, monkeyp
         Misuse, match=r"no node of site test is called 'lb3'\. There are lb1 and lb2: give one with --node"
     ):
         node_of(paired, "lb3")
-    monkeypatch.setattr("lbkit.haproxy.node.is_of_this_machine", lambda address: False)
+    monkeypatch.setattr("lbkit.state.node.is_of_this_machine", lambda address: False)
     with pytest.raises(Misuse, match=r"this machine .* is no node of site test\. Say which it is with --node"):
         node_of(paired)
 

@@ -30,6 +30,7 @@ _OURS = {  # in the order of the help; where each is, to be imported once it is 
     "show-table": "tables:show_table",
     "clear-table": "tables:clear_table",
     "pin": "tables:pin",
+    "pair": "pair:app",
     "init": "site_files:init",
     "lint": "site_files:lint",
     "schema": "site_files:schema",
@@ -39,6 +40,7 @@ _OURS = {  # in the order of the help; where each is, to be imported once it is 
     "reload": "install:reload",
     "agent": "agent:agent",
     "certs": "certs:app",
+    "pair-receive": "pair_receive:pair_receive",
     "plugins": "plugins:plugins",
     "doctor": "doctor:doctor",
 }

@@ -14,7 +14,6 @@ from lbkit.durations import written
 from lbkit.errors import Misuse
 from lbkit.haproxy import limits, native, sections, secured
 from lbkit.haproxy.beside import Beside
-from lbkit.haproxy.node import node_of as node_of
 from lbkit.haproxy.program import OLDEST
 from lbkit.haproxy.quoting import address
 from lbkit.haproxy.sections import Section
@@ -23,6 +22,7 @@ from lbkit.install.files import File
 from lbkit.site.findings import Problem
 from lbkit.site.findings import written as placed
 from lbkit.site.model import Node, Site
+from lbkit.state.node import node_of
 
 NAME = "haproxy.cfg"
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"

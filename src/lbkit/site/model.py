@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+
 from pydantic import Field
 
 from lbkit.site.services import Vip
-from lbkit.site.values import Account, Address, Duration, File, Host, Interface, Label, Mail, Port, Table
+from lbkit.site.values import Account, Address, Duration, File, Flag, Host, Interface, Label, Mail, Network, Port, Table
 
 
 class CaFamily(Table):
@@ -31,6 +33,27 @@ class Node(Table):
     name: Label = Field(description="Its host name.")
     address: Address = Field(description="Its own address, by which the other one reaches it.")
     interface: Interface = Field("eth0", description="Where the VIPs are.")
+    networks: dict[Network, Interface] = Field(
+        default_factory=dict,
+        description="Its other interfaces, by the network behind each. VIPs and floating addresses of these go there.",
+    )
+
+    def interface_of(self, address: str) -> str:
+        """Where an address that moves is put on this node."""
+        one = ip_address(address)
+        networks = sorted(map(ip_network, self.networks), key=lambda network: -network.prefixlen)
+        return next((self.networks[str(found)] for found in networks if one in found), self.interface)
+
+
+class Ssh(Table):
+    """How a node reaches the other one's lbkit: OpenSSH, with a key that may do nothing else (lbkit pair setup)."""
+
+    user: Account = Field("root", description="Who lbkit is there.")
+    port: Port = Field(22, description="Where the other node's sshd listens.")
+    key_file: File = Field("/etc/lbkit/pair/key", description="This node's private key.")
+    known_hosts_file: File = Field(
+        "/etc/lbkit/pair/known_hosts", description="The other node's host keys, by its name."
+    )
 
 
 class Pair(Table):
@@ -41,10 +64,37 @@ class Pair(Table):
     advert_interval: Duration = Field(
         1.0, description="VRRP: from one advert to the next. Below 1s a virtual machine's pause is a failover."
     )
+    preempt: Flag = Field(
+        False,
+        description="The first node takes the VIPs back as soon as it can serve. Absent: they stay where they are.",
+    )
     floating_addresses: tuple[Address, ...] = Field(
         (),
         max_length=64,
         description="Addresses that move besides the VIPs', such as real servers' gateway (guide 15.2.3).",
+    )
+    track_interfaces: tuple[Interface, ...] = Field(
+        (),
+        max_length=16,
+        description="Interfaces whose loss gives the VIPs to the other node, besides the nodes' own.",
+    )
+    ipvs_sync: Flag = Field(
+        False, description="Each node tells the other its layer-4 connections, so that they outlive a failover."
+    )
+    certificate: Label | None = Field(
+        None, description="The nodes replicate tables over TLS, with this one: a name below [certificates]."
+    )
+    ca: Label | None = Field(None, description="The other node's must be of this family: a name below [ca_families].")
+    ssh: Ssh = Field(default_factory=lambda: Ssh.model_validate({}), description="How a node reaches the other one.")
+
+
+class KeepalivedSettings(Table):
+    """keepalived on each node, which moves the addresses. Paths are seen from the site file's folder."""
+
+    folder: File = Field("/etc/keepalived", description="keepalived.conf is written there.")
+    pid_file: File = Field("/run/keepalived.pid", description="Where it writes its process id.")
+    runtime: File = Field(
+        "/run/lbkit/vrrp", description="What the agent tells it, and it tells the agent. Not kept over a boot."
     )
 
 
@@ -105,6 +155,9 @@ class Site(Table):
     pair: Pair | None = Field(None, description="The two load balancers.")
     haproxy: HaproxySettings = Field(
         default_factory=lambda: HaproxySettings.model_validate({}), description="The engine of layer 7."
+    )
+    keepalived: KeepalivedSettings = Field(
+        default_factory=lambda: KeepalivedSettings.model_validate({}), description="What moves the pair's addresses."
     )
     agent: AgentSettings = Field(
         default_factory=lambda: AgentSettings.model_validate({}), description="The process that watches layer 4."

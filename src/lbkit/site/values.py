@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +50,13 @@ def _address(text: str) -> str:
     raise ValueError(f"{text[:60]!r} is not an IP address, such as 192.32.40.219")
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError(f"{text[:60]!r} is not a network, such as 198.51.100.0/24") from None
+
+
 def duration(given: Any) -> float:
     """A duration as a site file has it, in seconds. Raises ValueError."""
     if not isinstance(given, str):
@@ -84,6 +91,7 @@ Mail = Annotated[str, AfterValidator(_MAIL), _MAIL.schema]
 Interface = Annotated[str, AfterValidator(_INTERFACE), _INTERFACE.schema]
 Account = Annotated[str, AfterValidator(_ACCOUNT), _ACCOUNT.schema]
 Address = Annotated[str, AfterValidator(_address), WithJsonSchema(_ADDRESS)]
+Network = Annotated[str, AfterValidator(_network), WithJsonSchema({"type": "string", "examples": ["198.51.100.0/24"]})]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Flag = Annotated[bool, Field(strict=True)]
 Duration = Annotated[float, BeforeValidator(duration), WithJsonSchema(_DURATION)]

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from lbkit.errors import EngineError, NotAllowed, NotAnswering, NotDone, NotRunning
 from lbkit.state.observed import VipState
+from lbkit.state.pair import PairSeen
 
 VERSION = 1
 LIMIT = 16 << 20  # bytes of an answer
@@ -31,7 +32,7 @@ class AgentState:
 
     `observe`: it writes nothing. `site`: its name, `site_file`: where it was read. `generation`: of the intents that
     it has in force. `trouble`: what keeps it from its work, "": nothing. `checks`: how many run. `lag`: seconds that
-    its loop was late at the 99th percentile, of late.
+    its loop was late at the 99th percentile, of late. `pair`: this node in its pair, None: it has none.
     """
 
     pid: int
@@ -43,6 +44,7 @@ class AgentState:
     trouble: str = ""
     checks: int = 0
     lag: float = 0.0
+    pair: PairSeen | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For its answer."""
@@ -56,6 +58,7 @@ class AgentState:
             "checks": self.checks,
             "lag_s": round(self.lag, 6),
             "vips": {label: vip.as_dict() for label, vip in self.vips.items()},
+            "pair": self.pair.as_dict() if self.pair else None,
         }
 
     @classmethod
@@ -72,6 +75,7 @@ class AgentState:
             values["trouble"],
             values["checks"],
             values["lag_s"],
+            PairSeen.of(values["pair"]) if values["pair"] else None,
         )
 
 

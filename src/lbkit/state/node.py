@@ -12,6 +12,14 @@ from lbkit.site.model import Node, Site
 NODE = "LBKIT_NODE"
 
 
+def peer_of(site: Site, given: str | None = None) -> Node | None:
+    """The other one; None without a pair. Raises Misuse as `node_of`."""
+    here = node_of(site, given)
+    if site.pair is None or here is None:
+        return None
+    return next(node for node in site.pair.nodes if node != here)
+
+
 def node_of(site: Site, given: str | None = None) -> Node | None:
     """`given`, else LBKIT_NODE, else by host name, else by address; None without a pair. Raises Misuse if it is neither."""
     if site.pair is None:
