@@ -254,9 +254,10 @@ def test_the_peers_are_the_pairs_nodes_or_one_alone(rendered):
     alone = rendered(one)
     assert section(alone, "peers _pair") == ["peer local 127.0.0.1:7778"]
     assert "localpeer local" in section(alone, "global")
-    nodes = [{"name": "lb1", "address": "192.0.2.2"}, {"name": "lb2", "address": "2001:db8::3"}]
+    nodes = [{"name": "lb1", "address": "2001:db8::2"}, {"name": "lb2", "address": "2001:db8::3"}]
     paired = rendered(one, pair={"nodes": nodes}, haproxy={"peer_port": 1024}, node="lb2")
-    assert section(paired, "peers _pair") == ["peer lb1 192.0.2.2:1024", "peer lb2 [2001:db8::3]:1024"]
+    assert section(paired, "peers _pair")[:2] == ["peer lb1 [2001:db8::2]:1024", "peer lb2 [2001:db8::3]:1024"]
+    assert section(paired, "peers _pair")[-1].startswith("table probe ")
     assert "localpeer lb2" in section(paired, "global")
 
 

@@ -23,8 +23,9 @@ class Beside:
         self._site = site
         self._made = made
         self._folder = Path(site.haproxy.folder)
-        names = list(_certificates(made))
-        families = list(_families(made))
+        pair = [site.pair] if site.pair and site.pair.certificate and site.pair.ca else []
+        names = [*_certificates(made), *(one.certificate for one in pair if one.certificate)]
+        families = [*_families(made), *(one.ca for one in pair if one.ca)]
         lists = [name for name in families if site.ca_families[name].crl_file]
         self.certificates = {name: self._folder / secured.certificate(name) for name in dict.fromkeys(names)}
         self.ca_families = {name: self._folder / secured.cas(name) for name in dict.fromkeys(families)}

@@ -175,11 +175,14 @@ def _wait_until_it_can_teach(haproxy: Haproxy) -> None:
     if not any(persistence.has_table(vip) for vip in haproxy.vips):
         return
     deadline = time.monotonic() + TEACHES_WITHIN
-    while time.monotonic() < deadline:
-        flags = re.search(r" flags=0x([0-9a-f]+) ", haproxy.runtime.ask("show peers"))
-        if flags is None or int(flags[1], 16) & _RESYNCHRONISED == _RESYNCHRONISED:
-            return
+    while time.monotonic() < deadline and not is_resynchronised(haproxy):
         time.sleep(10 * _POLL)
+
+
+def is_resynchronised(haproxy: Haproxy) -> bool:
+    """Whether the worker has its tables from whoever had them before, or has waited for them in vain."""
+    flags = re.search(r" flags=0x([0-9a-f]+) ", haproxy.runtime.ask("show peers"))
+    return flags is None or int(flags[1], 16) & _RESYNCHRONISED == _RESYNCHRONISED
 
 
 def _wait_for_entry(haproxy: Haproxy, vip: Vip, server: str) -> None:

@@ -15,7 +15,7 @@ from lbkit.errors import EngineError
 _WHY = {
     errno.EADDRINUSE: "another process has it (ss -ltnp names it): end that, or give the VIP another port",
     errno.EADDRNOTAVAIL: "that address is not on this machine: add it, or on a node of a pair let HAProxy bind it all "
-    "the same (sysctl net.ipv4.ip_nonlocal_bind=1)",
+    "the same (sysctl net.ipv4.ip_nonlocal_bind=1, or net.ipv6: lbkit apply without --only sets it)",
 }
 
 

@@ -93,6 +93,7 @@ def _configuration(site: Site, made: list[Section], here: Node | None, version: 
         node=here.name if here else None,
         local=here.name if here else _LOCAL,
         peers=list(_peers(site)),
+        peers_tls=secured.between_the_nodes(site.pair, site) if site.pair else "",
         sections=made,
         transparent=any(section.vip.transparent for section in made),
         keeps_capabilities=version >= _KEEPS_CAPABILITIES,

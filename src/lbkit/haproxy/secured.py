@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lbkit.checks.kind import TlsTerms
 from lbkit.site.draft import Draft
-from lbkit.site.model import Site
+from lbkit.site.model import Pair, Site
 from lbkit.site.services import RealServer, Termination
 
 
@@ -52,6 +52,13 @@ def to_the_server(server: RealServer, site: Site | Draft) -> Iterator[str]:
         yield f"sni str({server.server_name})"
     if server.client_certificate is not None:
         yield f"crt {certificate(server.client_certificate)}"
+
+
+def between_the_nodes(pair: Pair, site: Site) -> str:
+    """How the peers of a pair speak to each other: both show the same certificate. "" without one."""
+    if pair.certificate is None or pair.ca is None:
+        return ""
+    return " ".join((f"ssl crt {certificate(pair.certificate)} verify required", *_family(pair.ca, site)))
 
 
 def of_the_check_alone(params: TlsTerms, vip: str) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """`lbkit lint`: everything that is wrong with a site file, and what is legal in it and dangerous.
 
 An error can't work; a warning works, and hurts one day. `lbkit.site.rules` has the errors that a site can't be loaded with;
-here are the warnings (`services`, `layer4`), what the certificates' files say (`certificates`), and what the engine of
-layer 7 can't do (`haproxy`).
+here are the warnings (`services`, `layer4`, `pair`, `transparent`), what the certificates' files say (`certificates`), and
+what the engine of layer 7 can't do (`haproxy`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from lbkit.checks.plan import KindOf
-from lbkit.lint import certificates, haproxy, layer4, services
+from lbkit.lint import certificates, haproxy, layer4, pair, services, transparent
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Finding, Problem
 from lbkit.site.load import Kinds, read
@@ -26,12 +26,15 @@ def lint(
     `kind_of`: each check itself, for what engines can run of it; without, nobody asks.
     """
     reading = read(file, kinds)
-    return reading.findings(*_problems(reading.draft, kinds, now or datetime.now(UTC), kind_of))
+    return reading.findings(*problems(reading.draft, kinds, now or datetime.now(UTC), kind_of))
 
 
-def _problems(draft: Draft, kinds: Kinds, now: datetime, kind_of: KindOf | None) -> Iterator[Problem]:
+def problems(draft: Draft, kinds: Kinds, now: datetime, kind_of: KindOf | None) -> Iterator[Problem]:
+    """The same of the tables of a site file, without their places. `now`: UTC, timezone-aware."""
     yield from services.problems(draft, kinds)
     yield from layer4.problems(draft, kinds)
+    yield from pair.problems(draft)
+    yield from transparent.problems(draft)
     yield from certificates.problems(draft, now)
     if kind_of:
         yield from haproxy.problems(draft, kind_of)

@@ -147,4 +147,6 @@ def _uses(draft: Draft, name: str) -> dict[str, str]:
         for server in vip.servers:
             if server.client_certificate == name:
                 uses.setdefault("client", f"{vip.label} / {server.label}")
+    if draft.pair and draft.pair.certificate == name:
+        uses = {"server": "the pair", "client": "the pair"} | uses
     return uses

@@ -28,6 +28,7 @@ from lbkit import disk
 from lbkit.errors import CannotRun
 from lbkit.site.model import Site
 from lbkit.state.intents import state_folder
+from lbkit.state.node import node_of
 
 Tracked = Literal["haproxy_down", "servers_down", "maintenance", "prefer", "holder", "fault"]
 TRACKED: tuple[Tracked, ...] = get_args(Tracked)
@@ -43,6 +44,14 @@ WEIGHTS: Mapping[Tracked, int] = {
 }
 HAPROXY_SILENT = -80  # of the script
 _KEPT: tuple[Tracked, ...] = ("maintenance", "prefer")
+
+
+def base(site: Site, node: str | None = None) -> int:
+    """Of this node (`node`: as `node_of` takes it), in a site with a pair. Raises Misuse."""
+    assert site.pair is not None  # noqa: S101
+    here = node_of(site, node)
+    assert here is not None  # noqa: S101
+    return BASES[site.pair.nodes.index(here)]
 
 
 def path_of(site: Site, name: Tracked, state: Path | None = None) -> Path:

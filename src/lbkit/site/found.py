@@ -23,3 +23,11 @@ def site_file(given: str | os.PathLike[str] | None = None) -> Path:
         f"no site file: neither --site nor {VARIABLE} names one, and {' and '.join(map(str, PLACES))} are not there. "
         "Write one with `lbkit init ccw -o site.toml`."
     )
+
+
+def site_file_or_first(given: str | os.PathLike[str] | None = None) -> Path:
+    """The same; /etc/lbkit/site.toml on a node that has none yet, for one that is to come there."""
+    try:
+        return site_file(given)
+    except Misuse:
+        return PLACES[-1]

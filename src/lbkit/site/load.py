@@ -58,8 +58,11 @@ def load_site(file: str | os.PathLike[str], kinds: Kinds) -> Site:
     return reading.site
 
 
-def read(file: str | os.PathLike[str], kinds: Kinds) -> Reading:
-    """Read a site file; what is wrong inside it is a problem of the Reading. Raises Misuse where it can't be read."""
+def read(file: str | os.PathLike[str], kinds: Kinds, folder: Path | None = None) -> Reading:
+    """Read a site file; what is wrong inside it is a problem of the Reading. Raises Misuse where it can't be read.
+
+    `folder`: whence relative paths in it are seen, where that is not its own.
+    """
     path = Path(file)
     text = _text(path)
     try:
@@ -69,7 +72,7 @@ def read(file: str | os.PathLike[str], kinds: Kinds) -> Reading:
     except ValueError as e:  # numbers of thousands of digits raise one that is no TOMLDecodeError
         return _unparsed(path, str(e))
     where = places(text)
-    site, made, problems = draft(document, path.parent)
+    site, made, problems = draft(document, folder or path.parent)
     problems += [*rules.problems(made), *_of_params(made, kinds)]
     return Reading(path, None if problems else site, made, tuple(problems), where)
 

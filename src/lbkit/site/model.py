@@ -145,6 +145,23 @@ class AgentSettings(Table):
     )
 
 
+class FirewallSettings(Table):
+    """The firewall of each node (nftables), which opens what the site needs and nothing else."""
+
+    enabled: Flag = Field(
+        False, description="`lbkit apply` loads it. Absent: `lbkit render nftables` prints it, no more."
+    )
+    management: tuple[Network, ...] = Field(
+        (),
+        max_length=64,
+        description="Where operators are: ssh and the node's own ports answer these. Absent: anybody.",
+    )
+    ssh_port: Port = Field(22, description="Where operators' ssh is answered.")
+    tcp_ports: tuple[Port, ...] = Field((), max_length=64, description="Ports of its own that stay open: monitoring, …")
+    udp_ports: tuple[Port, ...] = Field((), max_length=64, description="The same of UDP: NTP, SNMP, …")
+    file: File = Field("/etc/lbkit/firewall.nft", description="The ruleset is written there, for boots too.")
+
+
 class Site(Table):
     """One deployment."""
 
@@ -161,6 +178,9 @@ class Site(Table):
     )
     agent: AgentSettings = Field(
         default_factory=lambda: AgentSettings.model_validate({}), description="The process that watches layer 4."
+    )
+    firewall: FirewallSettings = Field(
+        default_factory=lambda: FirewallSettings.model_validate({}), description="What is let in on each node."
     )
     fallback_page: FallbackPage | None = Field(None, description="Absent: the balancer serves none itself.")
     alerts: Alerts | None = Field(None, description="Where news goes by mail.")

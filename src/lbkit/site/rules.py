@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from lbkit.site import pair_rules
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Key, Problem
 from lbkit.site.services import Fallback, RealServer, Vip
@@ -17,7 +18,7 @@ def problems(draft: Draft) -> Iterator[Problem]:
             yield from rule(vip, ("vips", number))
         for index, server in enumerate(vip.servers):
             yield from _of_a_server(vip, server, ("vips", number, "servers", index))
-    for over_all in (_labels, _ports, _names, _pair):
+    for over_all in (_labels, _ports, _names, pair_rules.problems):
         yield from over_all(draft)
 
 
@@ -183,6 +184,9 @@ def _names(draft: Draft) -> Iterator[Problem]:
             message = f"{who}: there is no [{kind}.{name}]; there are: {there}. Add it, or name one of these."
             yield _error("unknown-name", key, message)
 
+    if draft.pair:
+        yield from missing("certificates", draft.pair.certificate, "the pair", ("pair", "certificate"))
+        yield from missing("ca_families", draft.pair.ca, "the pair", ("pair", "ca"))
     for number, vip in draft.vips.items():
         if vip.termination:
             key: Key = ("vips", number, "termination")
@@ -195,22 +199,3 @@ def _names(draft: Draft) -> Iterator[Problem]:
             key, who = ("vips", number, "servers", index), f"{vip.label} / {server.label}"
             yield from missing("ca_families", server.verify, who, (*key, "verify"))
             yield from missing("certificates", server.client_certificate, who, (*key, "client_certificate"))
-
-
-def _pair(draft: Draft) -> Iterator[Problem]:
-    if draft.pair is None:
-        return
-    first, second = draft.pair.nodes
-    for name in ("name", "address"):
-        if getattr(first, name) == getattr(second, name):
-            message = f"both nodes of the pair have the {name} {getattr(first, name)}. Each needs its own."
-            yield _error("contradiction", ("pair", "nodes", 1, name), message)
-    own = {node.address: node.name for node in draft.pair.nodes}
-    for number, vip in draft.vips.items():
-        if vip.address in own:
-            message = f"{vip.label}: {vip.address} is the own address of node {own[vip.address]}. Use another."
-            yield _error("contradiction", ("vips", number, "address"), message)
-    for index, address in enumerate(draft.pair.floating_addresses):
-        if address in own:
-            message = f"the floating address {address} is the own address of node {own[address]}. Use another."
-            yield _error("contradiction", ("pair", "floating_addresses", index), message)
