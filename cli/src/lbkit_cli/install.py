@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 
 
 class Engine(StrEnum):
-    """The engines that VIPs are on."""
+    """The engines that VIPs are on, what moves their addresses, and what lets clients in."""
 
     HAPROXY = "haproxy"
     IPVS = "ipvs"
+    KEEPALIVED = "keepalived"
+    FIREWALL = "firewall"
 
 
 Only: TypeAlias = Annotated[
     Engine | None, typer.Option("--only", help="This engine's part alone. [default: all]", show_default=False)
+]
+CutsSession: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Load a firewall although it cuts the ssh session that this runs in.")
 ]
 render_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -76,6 +81,47 @@ def ipvs(as_json: Json = False, site: SiteFile = None) -> None:
         typer.echo(text, nl=False)
 
 
+@render_app.command("keepalived")
+def keepalived(node: Node = None, as_json: Json = False, site: SiteFile = None) -> None:
+    """Print keepalived.conf: how the pair's addresses move.
+
+    \b
+    Example: lbkit render keepalived --node lb2
+    """
+    from lbkit import load_site
+    from lbkit.errors import Misuse
+    from lbkit.pair.render import render
+
+    loaded = load_site(site)
+    made = render(loaded, node)
+    if not made:
+        raise Misuse(
+            f"site {loaded.name} has no [pair]: keepalived has nothing to move. Give it one, or ask for haproxy."
+        )
+    text = made[0].content.decode()
+    if as_json:
+        print_json({"configuration": text})
+    else:
+        typer.echo(text, nl=False)
+
+
+@render_app.command("nftables")
+def nftables(node: Node = None, as_json: Json = False, site: SiteFile = None) -> None:
+    """Print the firewall: what this site's node listens on is let in, the rest is dropped.
+
+    \b
+    Example: lbkit render nftables --node lb2
+    """
+    from lbkit import load_site
+    from lbkit.firewall.ruleset import render
+
+    text = render(load_site(site), node)
+    if as_json:
+        print_json({"ruleset": text})
+    else:
+        typer.echo(text, nl=False)
+
+
 render_app.command("real-server")(real_server)
 
 
@@ -92,34 +138,41 @@ def diff(only: Only = None, node: Node = None, as_json: Json = False, site: Site
     if as_json:
         print_json({"changes": [_change(change) for change in changes]})
     else:
-        _print(changes)
+        print_changes(changes)
     raise typer.Exit(1 if changes else 0)
 
 
 def apply(
-    only: Only = None, node: Node = None, dry_run: DryRun = False, as_json: Json = False, site: SiteFile = None
+    only: Only = None,
+    node: Node = None,
+    dry_run: DryRun = False,
+    force: CutsSession = False,
+    as_json: Json = False,
+    site: SiteFile = None,
 ) -> None:
     """Make the engines run with what the site file says: checked first, written, reloaded without losing a connection,
-    verified, and taken back by itself when it does not hold. IPVS is the agent's affair where one runs.
+    verified, and taken back by itself when it does not hold. IPVS is the agent's affair where one runs;
+    keepalived goes last, the firewall first.
 
     \b
     Example: lbkit apply --dry-run
     """
     from lbkit import Registry, load_site
-    from lbkit.operate.apply import apply as verb
+    from lbkit.operate.generation import apply as verb
+    from lbkit.site.found import site_file
 
-    loaded = load_site(site)
-    with _progress() as progress:
-        applied = verb(loaded, Registry().kind, node, dry_run=dry_run, engines=_engines(only), progress=progress)
+    file, loaded = site_file(site), load_site(site)
+    with progress() as tell:
+        applied = verb(
+            file, loaded, Registry().kind, node, dry_run=dry_run, engines=_engines(only), progress=tell, force=force
+        )
     _tell(applied, as_json)
 
 
 def _engines(only: Engine | None) -> tuple[EngineName, ...]:
     from lbkit.operate.apply import ENGINES
 
-    if only is None:
-        return ENGINES
-    return ("haproxy",) if only is Engine.HAPROXY else ("ipvs",)
+    return tuple(one for one in ENGINES if only is None or one == only.value)
 
 
 def reload(dry_run: DryRun = False, as_json: Json = False, site: SiteFile = None) -> None:
@@ -132,13 +185,13 @@ def reload(dry_run: DryRun = False, as_json: Json = False, site: SiteFile = None
     from lbkit.operate.reload import reload as verb
 
     loaded = load_site(site)
-    with _progress() as progress:
-        applied = verb(loaded, dry_run=dry_run, progress=progress)
+    with progress() as tell:
+        applied = verb(loaded, dry_run=dry_run, progress=tell)
     _tell(applied, as_json)
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def progress() -> Iterator[Callable[[str], None]]:
     """What is being done, as a line on stderr that goes again; nothing where that is no terminal."""
     from rich.console import Console
     from rich.text import Text
@@ -163,7 +216,7 @@ def _change(change: Change) -> dict[str, Any]:
     return {"file": str(change.path), "change": change.kind, "lines": list(change.lines), "notes": list(change.notes)}
 
 
-def _print(changes: Sequence[Change]) -> None:
+def print_changes(changes: Sequence[Change]) -> None:
     """A unified diff; what has no lines to be shown is told by its summary, which `patch` takes for a comment."""
     from rich.console import Console
     from rich.text import Text

@@ -13,7 +13,7 @@ from lbkit.errors import CannotRun
 from lbkit.install.files import File, each_once, in_place
 from lbkit.install.manifest import Manifest, digest
 
-Kind = Literal["new", "changed", "mode", "removed"]
+Kind = Literal["new", "changed", "mode", "removed", "not in force", "still in force"]  # the last two: in the kernel
 
 SUFFIX = ".before-lbkit"  # of what was there before lbkit first wrote the file
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from lbkit.errors import AlreadyThere, EngineError, LbkitError, NotAllowed, NotDone, NotRunning, NotThere
-from lbkit.ipvs import owned, settings
+from lbkit.ipvs import owned, settings, sync
 from lbkit.ipvs.difference import ServiceStep, Step, steps
 from lbkit.ipvs.kernel import Kernel
 from lbkit.ipvs.table import Key, SeenDestination, SeenService, Virtual
@@ -43,7 +43,7 @@ class Ipvs:
         health: Healths,
         shares: Mapping[tuple[str, str], float] | None = None,
         only: Collection[str] = (),
-    ) -> tuple[list[Step], dict[str, int]]:
+    ) -> tuple[list[Step], dict[str, str]]:
         """The steps to what is wanted, and the settings that are to be written."""
         return self._difference(intents, health, shares, only, set() if only else owned.read(self._state))
 
@@ -54,7 +54,7 @@ class Ipvs:
         shares: Mapping[tuple[str, str], float] | None,
         only: Collection[str],
         known: Collection[Key],
-    ) -> tuple[list[Step], dict[str, int]]:
+    ) -> tuple[list[Step], dict[str, str]]:
         """`known`: the services that are lbkit's."""
         now = self._kernel.services()
         wanted = table(self.site, intents, health, now, shares)
@@ -64,8 +64,13 @@ class Ipvs:
         else:
             found = steps(now, wanted, known)
         sticky = any(one.wanted == "drain" and one.sticky and self._has(one) for one in intents.values())
-        differing = settings.differing(settings.wanted(move_sticky=sticky)) if self.vips else {}
+        needed = settings.wanted(move_sticky=sticky) | (sync.SETTINGS if sync.is_wanted(self.site) else {})
+        differing = settings.differing(needed) if self.vips else {}
         return found, differing
+
+    def sync_difference(self) -> list[sync.Step]:
+        """What is to be done with the sync daemons."""
+        return sync.difference(self.site, self._kernel, self._state)
 
     def reconcile(
         self,
@@ -97,6 +102,8 @@ class Ipvs:
             todo, _ = self._difference(intents, health, shares, only, known)
         if unknown:
             raise unknown
+        if not only:
+            done += sync.reconcile(self.site, self._kernel, self._state)
         if todo:
             raise NotDone(
                 f"IPVS does not keep what it is told: {todo[0]} is to be done again and again. What else writes its table "
@@ -110,9 +117,9 @@ class Ipvs:
         keys = {service.key for vip in self.vips for _, service in services(vip)} | owned.read(self._state)
         done = self._carry_out([ServiceStep("remove", now[key].service) for key in sorted(keys) if key in now], {})
         owned.write((), self._state)
-        return done
+        return done + sync.stop(self._kernel, self._state)
 
-    def _carry_out(self, todo: list[Step], differing: Mapping[str, int]) -> list[str]:
+    def _carry_out(self, todo: list[Step], differing: Mapping[str, str]) -> list[str]:
         made = {step.service.key for step in todo if isinstance(step, ServiceStep) and step.verb == "add"}
         gone = {step.service.key for step in todo if isinstance(step, ServiceStep) and step.verb == "remove"}
         done, failed = self._prepare(made, differing)
@@ -140,7 +147,7 @@ class Ipvs:
             raise failed[0]
         return done
 
-    def _prepare(self, made: set[Key], differing: Mapping[str, int]) -> tuple[list[str], list[LbkitError]]:
+    def _prepare(self, made: set[Key], differing: Mapping[str, str]) -> tuple[list[str], list[LbkitError]]:
         """What was done, and what failed: clients come first, and the steps are carried out all the same."""
         done: list[str] = []
         failed: list[LbkitError] = []

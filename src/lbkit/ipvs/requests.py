@@ -100,6 +100,11 @@ def daemon(of: Daemon) -> bytes:
         attribute(ip_vs.ROLE, ip_vs.U32.pack(ip_vs.ROLES[of.role])),
         attribute(ip_vs.INTERFACE, _word(of.interface, f"the interface of the {of.role}")),
         attribute(ip_vs.SYNC_ID, ip_vs.U32.pack(_within(of.sync_id, 0, 255, f"the sync id of the {of.role}"))),
+        *(
+            [attribute(ip_vs.LONGEST, ip_vs.U16.pack(_within(of.longest, 1, 65_535, "its messages")))]
+            if of.longest
+            else ()
+        ),
     )
 
 

@@ -11,20 +11,20 @@ from lbkit.errors import NotAllowed, NotRunning
 FOLDER = Path("/proc/sys/net/ipv4/vs")
 
 
-def wanted(*, move_sticky: bool) -> dict[str, int]:
+def wanted(*, move_sticky: bool) -> dict[str, str]:
     """By name. `move_sticky`: clients that are kept on a drained real server are to go elsewhere with their next connection.
 
     expire_nodest_conn: a connection to a destination that was removed is reset; with 0 it would hang until it times out.
     """
-    return {"expire_nodest_conn": 1, "expire_quiescent_template": int(move_sticky)}
+    return {"expire_nodest_conn": "1", "expire_quiescent_template": str(int(move_sticky))}
 
 
-def differing(settings: Mapping[str, int]) -> dict[str, int]:
+def differing(settings: Mapping[str, str]) -> dict[str, str]:
     """Those that are not so yet. Raises NotRunning where this kernel has no IPVS."""
     return {name: value for name, value in settings.items() if _read(name) != value}
 
 
-def put(settings: Mapping[str, int]) -> None:
+def put(settings: Mapping[str, str]) -> None:
     """Write them. Raises NotAllowed, NotRunning."""
     for name, value in settings.items():
         try:
@@ -37,9 +37,9 @@ def put(settings: Mapping[str, int]) -> None:
             raise _missing(name, e) from None
 
 
-def _read(name: str) -> int:
+def _read(name: str) -> str:
     try:
-        return int((FOLDER / name).read_text())
+        return " ".join((FOLDER / name).read_text().split())
     except OSError as e:
         raise _missing(name, e) from None
 

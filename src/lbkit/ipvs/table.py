@@ -120,11 +120,15 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A sync daemon: it sends connections to the other node, or takes them, on an interface. `sync_id`: 0 to 255."""
+    """A sync daemon: it sends connections to the other node, or takes them, on an interface. `sync_id`: 0 to 255.
+
+    `longest`: bytes of a message that it sends, 0: as many as the interface takes at once.
+    """
 
     role: Role
     interface: str
     sync_id: int = 0
+    longest: int = field(default=0, compare=False)
 
 
 def family_of(key: Key) -> Family:

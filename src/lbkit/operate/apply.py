@@ -1,4 +1,4 @@
-"""From the site to engines that run with it: render, diff, apply. HAProxy's part is here, that of IPVS beside."""
+"""From the site to engines that run with it: render, diff, apply. HAProxy's part is here; those of the others are beside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lbkit.haproxy.render import Rendered
 from lbkit.haproxy.render import render as rendered
 from lbkit.install import difference, files, ritual
 from lbkit.install.difference import Change
-from lbkit.operate import apply_agent, apply_ipvs
+from lbkit.operate import apply_agent, apply_firewall, apply_ipvs, apply_keepalived, apply_transparent
 from lbkit.operate.activation import Activation
 from lbkit.operate.outcome import Applied, Progress
 from lbkit.operate.wording import in_words, many
@@ -26,7 +26,7 @@ from lbkit.state.intents import Intent, Intents
 
 MANIFEST = ".lbkit-manifest.json"
 
-EngineName = Literal["haproxy", "ipvs"]
+EngineName = Literal["haproxy", "ipvs", "keepalived", "firewall"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
@@ -50,13 +50,19 @@ def diff(
     engines: Collection[EngineName] = ENGINES,
     state: Path | None = None,
 ) -> tuple[Change, ...]:
-    """What `apply` would change on this machine: files, and IPVS. Raises Misuse, EngineError."""
+    """What `apply` would change on this machine: files, IPVS, kernel settings. Raises Misuse, CannotRun, EngineError."""
     changes: list[Change] = []
     if "haproxy" in engines and _has_layer_7(site):
-        changes += difference.changes(render(site, kind_of, node).files, manifest(site))
+        made = render(site, kind_of, node).files
+        changes += difference.changes(made, manifest(site))
+        changes += apply_transparent.diff(made, Path(site.haproxy.folder))
     if "ipvs" in engines and apply_ipvs.concerns(site, state):
         change = _change_of_ipvs(site, engines, state)
         changes += [change] if change else []
+    if "keepalived" in engines and apply_keepalived.concerns(site):
+        changes += apply_keepalived.diff(site, node, state)
+    if "firewall" in engines and apply_firewall.concerns(site):
+        changes += apply_firewall.diff(site, node)
     return tuple(changes)
 
 
@@ -69,22 +75,42 @@ def apply(
     engines: Collection[EngineName] = ENGINES,
     state: Path | None = None,
     progress: Progress = lambda step: None,
+    force: bool = False,
 ) -> Applied:
-    """Bring the engines to the site: HAProxy, where it has layer-7 VIPs, then IPVS, where it has layer-4 ones.
+    """Bring the engines to the site: HAProxy, where it has layer-7 VIPs, IPVS, where it has layer-4 ones, and keepalived,
+    where it has a pair: last, so that an address is served before it is here.
 
     HAProxy: check, write, reload (or start) without losing a connection, read back. Where nothing differs nothing is
-    reloaded; intents are put in force again all the same. IPVS: only what differs is touched.
+    reloaded; intents are put in force again all the same. IPVS: only what differs is touched. keepalived: as HAProxy, and a
+    master stays master.
 
-    Raises Misuse, CannotRun; what HAProxy says of a configuration it refuses, and EngineError where IPVS is out of reach,
-    before anything is written; RolledBack where HAProxy failed later, and what was there before is in force again.
-    `state`: the folder of intents.
+    Raises Misuse, CannotRun; what HAProxy and keepalived say of a configuration that they refuse, and EngineError where IPVS
+    is out of reach, before anything is written; RolledBack where HAProxy or keepalived failed later, and what it had before
+    is in force again.
+    `state`: the folder of intents. The firewall, where the site wants one, is loaded before all this, and is as it was if
+    any of it fails; Refused where it would cut the ssh session that this runs in, unless `force`.
     """
     done = Applied(dry_run=dry_run)
-    change = None
+    with apply_firewall.applied(site, node, done, progress, force=force, wanted="firewall" in engines):
+        _apply(site, kind_of, node, done, engines, state, progress)
+    return done
+
+
+def _apply(
+    site: Site,
+    kind_of: KindOf,
+    node: str | None,
+    done: Applied,
+    engines: Collection[EngineName],
+    state: Path | None,
+    progress: Progress,
+) -> None:
+    dry_run, change = done.dry_run, None
     layer_4: Literal["none", "done", "left"]
     layer_4 = "none" if not apply_ipvs.concerns(site, state) else "done" if "ipvs" in engines else "left"
     if layer_4 == "done":
         change = _change_of_ipvs(site, engines, state)
+    pair = apply_keepalived.begun(site, node, state, done) if "keepalived" in engines else None
     if "haproxy" in engines and _has_layer_7(site):
         _apply_haproxy(site, kind_of, node, done, state, progress)
     if layer_4 == "done":
@@ -97,11 +123,12 @@ def apply(
             apply_ipvs.apply(site, kind_of, lambda: in_force(site, state), done, state, progress)
     if "haproxy" in engines and _has_layer_7(site) and not dry_run:
         apply_agent.apply(site, kind_of, done, progress, layer_4)
+    if pair is not None:
+        pair.apply(done, progress)
     if not dry_run:
         with Intents(state).alone():
             for one in Intents(state).forget(_places(site)):
                 done.warnings.append(f"{one.vip}/{one.server} is no longer in the site: forgotten is {in_words(one)}.")
-    return done
 
 
 def _change_of_ipvs(site: Site, engines: Collection[EngineName], state: Path | None) -> Change | None:
@@ -129,10 +156,13 @@ def _apply_haproxy(
     progress(f"asking HAProxy {'.'.join(map(str, found.version))} what it thinks of it")
     _check(made, found, haproxy.folder)
     running = process.is_running(haproxy)
-    done.changes = difference.changes(made.files, manifest(site))
-    done.steps += [change.summary for change in done.changes]
+    changes = difference.changes(made.files, manifest(site))
+    reloads = running and bool(changes)
+    changes += apply_transparent.diff(made.files, haproxy.folder)
+    done.changes += changes
+    done.steps += [change.summary for change in changes]
     if done.dry_run:
-        done.started, done.reloaded = not running, running and bool(done.changes)
+        done.started, done.reloaded = not running, reloads
         done.steps.append(_would(done))
         return
     with Intents(state).alone():
@@ -149,13 +179,16 @@ def _bring(
 ) -> None:
     guarded.forget_state_file(haproxy)
     activate = Activation(haproxy, found, intents, progress)
+    kernel = apply_transparent.Step(made.files, haproxy.folder)
+    kernel.check()
     changed = ritual.install(
         made.files,
         manifest(haproxy.site),
         check=lambda: _check_places(haproxy, made),
-        activate=activate,
-        verify=lambda: verify(haproxy),
+        activate=kernel.then(activate),
+        verify=kernel.verified(lambda: verify(haproxy)),
     )
+    kernel.settle()
     if changed or not activate.was_running or not _holds(haproxy):
         if not changed:
             activate()
@@ -164,6 +197,7 @@ def _bring(
     else:
         _bring_back(haproxy, intents, done)
     done.started, done.reloaded = not activate.was_running, activate.was_running and bool(activate.done)
+    done.steps += [kernel.done] if kernel.done else []
     done.steps.append(f"read back: {many(len(haproxy.vips), 'VIP')} with all real servers, and every intent")
 
 
@@ -220,7 +254,9 @@ def _bring_back(haproxy: Haproxy, intents: dict[tuple[str, str], Intent], done: 
 def _would(done: Applied) -> str:
     if done.started:
         return "HAProxy would be started: nobody answers at its master socket"
-    return "HAProxy would be reloaded" if done.changes else "nothing differs; nothing would be reloaded"
+    if done.reloaded:
+        return "HAProxy would be reloaded"
+    return f"{'' if done.changes else 'nothing differs; '}nothing would be reloaded"
 
 
 def manifest(site: Site) -> Path:

@@ -32,7 +32,7 @@ _LOOKS = 3  # at what the agent has done
 
 def concerns(site: Site, state: Path | None = None) -> bool:
     """Whether the site has layer-4 VIPs, or had, so that some are left in the kernel."""
-    return bool(layer_4(site) or owned.read(state))
+    return bool(layer_4(site) or owned.read(state) or owned.daemons(state))
 
 
 def render(site: Site) -> str:
@@ -56,9 +56,11 @@ def _change(site: Site, intents: Intents, agent: AgentState | None, state: Path 
     ipvs = Ipvs(site, state)
     try:
         todo, settings = ipvs.difference(intents, health, shares)
-        if not todo and not settings:
+        syncing = ipvs.sync_difference()
+        if not todo and not settings and not syncing:
             return None
-        notes = tuple(map(_setting, settings.items())) + ((LEFT,) if agent and agent.observe else ())
+        notes = (*map(_setting, settings.items()), *(step.note for step in syncing))
+        notes += (LEFT,) if agent and agent.observe else ()
         now = {
             key: (one.service, {p: d.destination for p, d in one.destinations.items()})
             for key, one in ipvs.now().items()
@@ -190,5 +192,5 @@ def _unified(now: str, wanted: str) -> tuple[str, ...]:
     return tuple(difflib.unified_diff(now.splitlines(), wanted.splitlines(), *names, lineterm=""))
 
 
-def _setting(one: tuple[str, int]) -> str:
+def _setting(one: tuple[str, str]) -> str:
     return f"net.ipv4.vs.{one[0]} becomes {one[1]}"
