@@ -13,10 +13,27 @@ def pair_receive(site: SiteFile = None) -> None:
     \b
     Example: command="lbkit pair-receive" in authorized_keys
     """
+    _log_to_syslog()
     from lbkit import Registry, load_site
     from lbkit.operate.receive import Here, serve
-    from lbkit.site.found import site_file
+    from lbkit.site.found import site_file_or_first
 
-    file = site_file(site)
+    file = site_file_or_first(site)  # a new node has none: the other one's is to come there
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as source:
         serve(Here(file, lambda: load_site(str(file)), Registry().kind), source, sys.stdout.buffer)
+
+
+def _log_to_syslog() -> None:
+    """What is written on stderr goes to the other node, and nobody reads it there."""
+    import logging
+    from contextlib import suppress
+    from logging.handlers import SysLogHandler
+
+    log = logging.getLogger("lbkit")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(logging.NullHandler())
+    with suppress(OSError):  # as in a container: nobody keeps a log there
+        handler = SysLogHandler("/dev/log", SysLogHandler.LOG_DAEMON)
+        handler.setFormatter(logging.Formatter("lbkit: %(message)s"))
+        log.addHandler(handler)

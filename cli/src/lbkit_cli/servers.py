@@ -10,7 +10,7 @@ import typer
 
 from lbkit.errors import Misuse
 from lbkit_cli.site_option import Rip, SiteFile, Vip, server_labels, vip_or_server_labels
-from lbkit_cli.verb_options import DryRun, Force, Json, duration, tell
+from lbkit_cli.verb_options import DryRun, Force, Json, duration, exit_if_pending, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +127,9 @@ def online(
     from lbkit import load_site
     from lbkit.operate.online import online as verb
 
-    tell(verb(load_site(site), _asked(vip, server, all_vips, reason, None, False, dry_run)), as_json)
+    done = verb(load_site(site), _asked(vip, server, all_vips, reason, None, False, dry_run))
+    tell(done, as_json)
+    exit_if_pending(done)
 
 
 def weight(
@@ -149,7 +151,9 @@ def weight(
     from lbkit import load_site
     from lbkit.operate.weight import weight as verb
 
-    tell(verb(load_site(site), _asked(vip, server, False, reason, for_, force, dry_run), number), as_json)
+    done = verb(load_site(site), _asked(vip, server, False, reason, for_, force, dry_run), number)
+    tell(done, as_json)
+    exit_if_pending(done)
 
 
 def _asked(
@@ -179,3 +183,4 @@ def _carry_out(site: Site, verb: Callable[[], list[Done]], wait: bool, timeout: 
     finally:
         if as_json:  # with the numbers of the wait's end
             tell(done, as_json=True)
+    exit_if_pending(done)

@@ -9,7 +9,7 @@ import typer
 from lbkit.errors import Misuse
 from lbkit_cli.site_option import RipOrNone, SiteFile, Vip, server_labels
 from lbkit_cli.terminal import console
-from lbkit_cli.verb_options import DryRun, Force, Json, print_json, tell
+from lbkit_cli.verb_options import DryRun, Force, Json, exit_if_pending, print_json, tell
 
 if TYPE_CHECKING:
     from lbkit.operate.tables import Shown
@@ -68,6 +68,7 @@ def clear_table(
     loaded = load_site(site)
     done = clear(loaded, vip, key=key, server=server, end_sessions=end_sessions, dry_run=dry_run)
     tell([done], as_json)
+    exit_if_pending([done])
 
 
 def pin(
@@ -91,7 +92,9 @@ def pin(
 
     if first == (server is not None):
         raise Misuse("it is not said which real server the VIP goes to. Give RIP or --first, one of them.")
-    tell([verb(load_site(site), vip, server, first=first, force=force, dry_run=dry_run)], as_json)
+    done = verb(load_site(site), vip, server, first=first, force=force, dry_run=dry_run)
+    tell([done], as_json)
+    exit_if_pending([done])
 
 
 def _print(table: Shown) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from lbkit.operate.outcome import Done
 
+PENDING = 1
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and touch nothing.")]
 Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Do it although it hurts.")]
@@ -46,10 +47,28 @@ def tell(done: Sequence[Done], as_json: bool = False) -> None:
     for one in done:
         for step in one.steps:
             typer.echo(f"{'would ' if one.dry_run else ''}{one.verb} {_who(one)}: {printable(step)}")
+        if one.peer.outcome == "done":
+            typer.echo(f"{one.verb} {_who(one)}: done on {one.peer.node} too")
     sys.stdout.flush()
     for one in done:
-        for warning in one.warnings:
+        for warning in (*one.warnings, *_of_peer(one)):
             typer.echo(f"warning: {_who(one)}: {printable(warning)}", err=True)
+
+
+def exit_if_pending(done: Sequence[Done]) -> None:
+    """With 1, where the other node has not got all of it."""
+    if any(one.peer.outcome == "pending" for one in done):
+        raise typer.Exit(PENDING)
+
+
+def _of_peer(done: Done) -> list[str]:
+    peer = done.peer
+    if peer.outcome == "pending":
+        return [
+            f"done here, and pending on {peer.node}: {peer.why.removesuffix('.')}. The agent of this node finishes it when "
+            "it can; or ask again then."
+        ]
+    return [peer.why] if peer.why else []
 
 
 def _who(done: Done) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lbkit.errors import EngineError, LbkitError, NotRunning, Refused
+from lbkit.errors import EngineError, LbkitError, NotDone, NotRunning, Refused
+from lbkit.operate import both
 from lbkit.operate.engines import Engine, engine_of
-from lbkit.operate.outcome import Done, ServerView, VipView
+from lbkit.operate.outcome import Done, PeerOutcome, ServerView, VipView
 from lbkit.operate.overview import overview
-from lbkit.operate.wording import IN_FORCE
+from lbkit.operate.replicate import exchange
+from lbkit.operate.wording import IN_FORCE, in_words
+from lbkit.pair.link import Link
 from lbkit.site.model import Site
 from lbkit.site.naming import everywhere, server_of, vip_of
 from lbkit.site.services import RealServer, Vip
@@ -21,6 +24,7 @@ from lbkit.state.agent import Agent
 from lbkit.state.intents import Intent, Intents, Wanted
 from lbkit.state.who import who_asks
 
+_TICK = 0.001  # seconds: the smallest step of an intent's time
 NOBODY_ENDS_IT = (
     "no agent runs, which would end this when its time is up. Start it (systemctl start lbkit-agent), or end it yourself: "
     "lbkit online {vip} {server}"
@@ -63,17 +67,7 @@ class Place:
         return [one for one in self.view.servers if one is not self.server and one.serves]
 
 
-@contextmanager
-def alone(asked: Asked) -> Iterator[None]:
-    """One verb at a time, so that two operators do not take the last two servers of a VIP out at once."""
-    if asked.dry_run:
-        yield
-    else:
-        with Intents(asked.state).alone():
-            yield
-
-
-def places(site: Site, asked: Asked, verb: str) -> list[Place]:
+def _places(site: Site, asked: Asked, verb: str) -> list[Place]:
     """Each place that is meant, looked at. Raises Misuse, EngineError."""
     pairs = _pairs(site, asked)
     engines = {vip.mode: engine_of(site, vip, asked.state) for vip, _ in pairs}
@@ -146,28 +140,82 @@ def intent(place: Place, asked: Asked, wanted: Wanted, **more: Any) -> Intent:
     )
 
 
-def carry_out(asked: Asked, found: list[Place], intents: list[Intent]) -> list[Done]:
-    """Record the intent for each place, then have its engine do it; with a dry run nothing.
+def carry_out(site: Site, asked: Asked, verb: str, prepare: Callable[[Place], Intent]) -> list[Done]:
+    """Have `prepare` say what is wanted of each place that is meant, or raise; then do it on both nodes.
+
+    One verb at a time on a node, so that two operators do not take the last two servers of a VIP out at once. With a dry run
+    nothing is done. Raises Misuse, EngineError, and what `prepare` raises.
+    """
+    with nullcontext() if asked.dry_run else Intents(asked.state).alone():
+        found = _places(site, asked, verb)
+        intents = [prepare(place) for place in found]
+        if not asked.dry_run:
+            intents = _here(asked, found, intents)
+    if asked.dry_run and both.have_met(site):
+        for place in found:
+            place.done.steps.append("the same on the other node")
+    if not asked.dry_run:
+        _there(site, asked, found, intents)
+    return [place.done for place in found]
+
+
+def _here(asked: Asked, found: list[Place], intents: list[Intent]) -> list[Intent]:
+    """Record the intent for each place, then have its engine do it; the intents as they are recorded.
 
     Where that fails, what was asked before is asked again, of the engine too as far as that still answers.
     """
-    if asked.dry_run:
-        return [place.done for place in found]
     store = Intents(asked.state)
     before = {(one.vip, one.server): store.of(one.vip, one.server) for one in intents}
+    intents = [_after(before[one.vip, one.server], one) for one in intents]
     store.record(*intents)
     try:
         for place, one in zip(found, intents, strict=True):
             place.engine.put(place.vip, one, weight_of(place, one))
-            place.done.connections, _ = place.engine.connections(place.vip.label, one.server)
-            place.done.entries = place.engine.entries(place.vip, one.server)
+            _count(place)
     except BaseException:
         store.restore(before)
         for place in found:
             with suppress(LbkitError):
                 place.engine.put_back(place.vip, place.server.label, _before(place), place.server.weight)
         raise
-    return [place.done for place in found]
+    return intents
+
+
+def _after(before: Intent | None, now: Intent) -> Intent:
+    """The later word is the newer one, even if the clock of the node that said the one before is fast."""
+    return now if before is None or before.when < now.when else replace(now, when=before.when + _TICK)
+
+
+def _count(place: Place) -> None:
+    place.done.connections, _ = place.engine.connections(place.vip.label, place.server.label)
+    place.done.entries = place.engine.entries(place.vip, place.server.label)
+
+
+def _there(site: Site, asked: Asked, found: list[Place], intents: list[Intent]) -> None:
+    """On the other node, once the lock here is let go: that one may ask this one at the same moment."""
+    left: Mapping[str, str] = {}
+
+    def work(link: Link) -> str:
+        nonlocal left
+        left = exchange(site, link, asked.state, [(one.vip, one.server) for one in intents])
+        return ""
+
+    outcome = both.on_peer(site, work, asked.state)
+    store = Intents(asked.state)
+    for place, one in zip(found, intents, strict=True):
+        why = left.get(f"{one.vip}/{one.server}")
+        place.done.peer = PeerOutcome("pending", outcome.node, why) if why else outcome
+        if outcome.outcome != "done":
+            continue
+        last = store.of(one.vip, one.server)
+        if last != one and last is not None:
+            raise NotDone(
+                f"{one.vip}/{one.server}: node {outcome.node} has a newer word, which holds on both: {in_words(last)}. "
+                "Ask again if yours is to hold."
+            )
+        if one.wanted != "online" and place.done.entries < place.engine.entries(place.vip, one.server):
+            place.engine.put(place.vip, one, weight_of(place, one))  # a connection there had brought an entry back
+            _count(place)
 
 
 def _before(place: Place) -> Wanted:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, refuse_the_last
+from lbkit.operate.asked import Asked, Place, carry_out, intent, refuse_the_last
 from lbkit.operate.outcome import Done
 from lbkit.operate.wording import many
 from lbkit.site.model import Site
+from lbkit.state.intents import Intent
 
 
 def drain(site: Site, asked: Asked, *, move_sticky: bool = False) -> list[Done]:
@@ -16,12 +17,13 @@ def drain(site: Site, asked: Asked, *, move_sticky: bool = False) -> list[Done]:
 
     Raises Misuse, EngineError; Refused, if it is the last one that serves.
     """
-    with alone(asked):
-        found = places(site, asked, "drain")
-        for place in found:
-            refuse_the_last(place, asked)
-            _foretell(place, move_sticky)
-        return carry_out(asked, found, [intent(place, asked, "drain", sticky=move_sticky) for place in found])
+
+    def prepare(place: Place) -> Intent:
+        refuse_the_last(place, asked)
+        _foretell(place, move_sticky)
+        return intent(place, asked, "drain", sticky=move_sticky)
+
+    return carry_out(site, asked, "drain", prepare)
 
 
 def _foretell(place: Place, move_sticky: bool) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from lbkit.operate.asked import Asked, alone, carry_out, intent, places, refuse_the_last
+from lbkit.operate.asked import Asked, Place, carry_out, intent, refuse_the_last
 from lbkit.operate.outcome import Done
 from lbkit.operate.wording import many
 from lbkit.site.model import Site
+from lbkit.state.intents import Intent
 
 
 def halt(site: Site, asked: Asked) -> list[Done]:
@@ -14,15 +15,16 @@ def halt(site: Site, asked: Asked) -> list[Done]:
     Its checks stop: its health is unknown until it is online again. Raises Misuse, EngineError; Refused, if it is the last
     one that serves.
     """
-    with alone(asked):
-        found = places(site, asked, "halt")
-        for place in found:
-            refuse_the_last(place, asked)
-            vip, label = place.vip.label, place.server.label
-            place.done.steps.append(
-                f"no connections for {label} of {vip}; {many(place.server.connections, 'open connection')} of it end"
-            )
-            if place.view.stuck_to == label:
-                goes = place.others[0].label if place.others else "nobody: none is left"
-                place.done.steps.append(f"the entry of {vip} is cleared: the next client goes to {goes}")
-        return carry_out(asked, found, [intent(place, asked, "halt") for place in found])
+
+    def prepare(place: Place) -> Intent:
+        refuse_the_last(place, asked)
+        vip, label = place.vip.label, place.server.label
+        place.done.steps.append(
+            f"no connections for {label} of {vip}; {many(place.server.connections, 'open connection')} of it end"
+        )
+        if place.view.stuck_to == label:
+            goes = place.others[0].label if place.others else "nobody: none is left"
+            place.done.steps.append(f"the entry of {vip} is cleared: the next client goes to {goes}")
+        return intent(place, asked, "halt")
+
+    return carry_out(site, asked, "halt", prepare)

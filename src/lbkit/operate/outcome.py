@@ -134,12 +134,29 @@ class VipView:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class PeerOutcome:
+    """What became of a verb on the other node.
+
+    done: it is in force there too. pending: `node` has not got it, `why` says for what reason; it will. none: nobody was to
+    be told: there is no pair, or its nodes have not met, as `why` says then.
+    """
+
+    outcome: Literal["done", "pending", "none"] = "none"
+    node: str = ""
+    why: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`; the keys are stable."""
+        return {"outcome": self.outcome, "node": self.node, "why": self.why}
+
+
 @dataclass(slots=True)
 class Done:
     """What a verb did with one VIP or one of its real servers, or with `dry_run` would do.
 
-    `steps`: sentences, in order. `warnings`: what whoever asked should know. `connections`: still open on the server.
-    `entries`: of the table, that still name it.
+    `steps`: sentences, in order. `warnings`: what whoever asked should know. `connections`: still open on the server, on
+    both nodes. `entries`: of the table, that still name it. `peer`: what became of it on the other node.
     """
 
     vip: str
@@ -150,6 +167,7 @@ class Done:
     warnings: list[str] = field(default_factory=list)
     connections: int = 0
     entries: int = 0
+    peer: PeerOutcome = PeerOutcome()
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`; the keys are stable."""
@@ -162,6 +180,7 @@ class Done:
             "warnings": self.warnings,
             "connections": self.connections,
             "entries": self.entries,
+            "peer": self.peer.as_dict(),
         }
 
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from lbkit.checks.plan import KindOf
 from lbkit.errors import LbkitError, Misuse, RolledBack
+from lbkit.pair.lines import Lines
 from lbkit.pair.link import LIMIT, VERSION
 from lbkit.site.model import Node, Site
 from lbkit.state.agent import Agent
@@ -30,6 +31,27 @@ _SILENT_FOR = 120.0  # seconds without a question, after which the conversation 
 _QUESTIONS = {
     "hello": "receive:hello",
     "agent": "receive:agent",
+    "status": "node_look:status",
+    "status.probe": "node_look:probe",
+    "intents": "replicate:intents",
+    "connections": "replicate:connections",
+    "table": "both_tables:table",
+    "sync.state": "sync_taken:state",
+    "sync.take": "sync_taken:take",
+    "sync.left": "leave:told",
+    "own_settings": "own_settings:asked",
+    "handover.look": "handover:look",
+    "handover.prepare": "handover:prepare",
+    "handover.moved": "handover:moved",
+    "handover.cut": "handover:cut",
+    "handover.left": "handover:left",
+    "handover.over": "handover:over",
+    "handover.accept": "handover:accept",
+    "handover.refuse": "handover:refuse",
+    "handover.prefer": "handover:prefer",
+    "handover.roles": "handover:roles",
+    "handover.wait": "handover:wait",
+    "handover.maintain": "handover:maintain",
 }
 
 
@@ -41,6 +63,7 @@ class Here:
     load: Callable[[], Site]
     kind_of: KindOf
     state: Path | None = None
+    _seen: tuple[int, int, int] | None = None
 
     @cached_property
     def site(self) -> Site:
@@ -55,25 +78,39 @@ class Here:
             raise Misuse(f"{self.site_file} has no [pair]. Give it the site of the other node: lbkit pair sync")
         return found
 
+    def look(self) -> None:
+        """Forget the site where its file is another one by now: a conversation may last for weeks."""
+        try:
+            found = self.site_file.stat()
+            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+        except OSError:
+            seen = None
+        if seen != self._seen:
+            self.__dict__.pop("site", None)
+        self._seen = seen
+
 
 Answer = Callable[[Here, Mapping[str, Any]], Mapping[str, Any]]
 
 
 def serve(here: Here, source: RawIOBase, sink: BinaryIO) -> None:
     """Answer questions until the other node hangs up, or is silent for two minutes. `source` is unbuffered."""
-    rest = b""
+    lines = Lines()
     while True:
-        line, found, rest = rest.partition(b"\n")
-        if found:
-            sink.write(json.dumps(_answered(here, line)).encode() + b"\n")
-            sink.flush()
+        if (line := lines.take()) is not None:
+            here.look()
+            try:
+                sink.write(json.dumps(_answered(here, line)).encode() + b"\n")
+                sink.flush()
+            except BrokenPipeError:
+                return
             continue
         if not select.select([source], [], [], _SILENT_FOR)[0]:
             return
         part = source.read(1 << 16)
-        if not part or len(line) > LIMIT:
+        if not part or len(lines) > LIMIT:
             return
-        rest = line + part
+        lines.feed(part)
 
 
 def _answered(here: Here, line: bytes) -> Mapping[str, Any]:
@@ -111,8 +148,12 @@ def _function(name: str) -> Answer:
 
 
 def hello(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Who is there: the node, its lbkit, its clock (seconds since the epoch)."""
-    return {"node": here.node.name, "lbkit": version("lbkit-core"), "time": time.time()}
+    """Who is there: the node ("" where it has no site that says so), its lbkit, its clock (seconds since the epoch)."""
+    try:
+        node = here.node.name
+    except LbkitError:
+        node = ""
+    return {"node": node, "lbkit": version("lbkit-core"), "time": time.time()}
 
 
 def agent(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:

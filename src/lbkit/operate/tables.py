@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from lbkit.errors import Misuse, NotDone, Refused
 from lbkit.haproxy import persistence
 from lbkit.haproxy.engine import Haproxy
+from lbkit.operate import both, both_tables
 from lbkit.operate.outcome import Done, VipView
 from lbkit.operate.overview import overview
 from lbkit.operate.wording import IN_FORCE, many
+from lbkit.pair.link import Link
 from lbkit.site.model import Site
 from lbkit.site.naming import server_of, vip_of
 from lbkit.site.services import Vip
+from lbkit.state.unfinished import TableWork, Unfinished
+from lbkit.state.who import who_asks
 
 LIMIT = 1000  # entries that are shown
 _MAPPED = "::ffff:"  # RFC 4291 section 2.5.5.2
@@ -74,13 +80,14 @@ def clear(
     server: str | None = None,
     end_sessions: bool = False,
     dry_run: bool = False,
+    state: Path | None = None,
 ) -> Done:
     """Take entries out of a VIP's table, and read that back: all, those of one key, or those of one server.
 
-    Open connections stay where they are, unless `end_sessions` ends those of the servers that were named. Raises Misuse,
-    EngineError.
+    Open connections stay where they are, unless `end_sessions` ends those of the servers that were named. On both nodes of a
+    pair; `state`: the folder of intents, where it is kept for the other node while that is away. Raises Misuse, EngineError.
     """
-    haproxy, found = _with_table(site, vip)
+    _, found = _with_table(site, vip)
     if key is not None and server is not None:
         raise Misuse(f"{vip}: --key and --server choose different entries. Give one of them.")
     label = server_of(found, server).label if server else None
@@ -93,23 +100,40 @@ def clear(
     _say_where_next(done, view)
     if end_sessions:
         done.steps += [f"the open connections of {one} end" for one in named]
-    if site.pair is not None:
-        done.warnings.append("the other node has this table too, and gives its entries back: clear it there as well.")
-    if not dry_run:
-        ident = haproxy.id_of(vip, label) if label else None
-        haproxy.runtime.clear_table(vip, key=_asked_for(found, key), server_id=ident)
+    if dry_run:
+        return _foretold(site, done)
+    ours, chosen = both_tables.Ours(site, found), both_tables.Chosen(_asked_for(found, key), label)
+
+    def there(link: Link) -> str:
+        theirs = both_tables.Theirs(link, vip)
+        both_tables.clear(ours, theirs, chosen)
         if end_sessions:
-            done.connections = sum(haproxy.end_sessions(vip, one) for one in named)
+            done.connections += sum(theirs.end_sessions(one) for one in named)
+        return ""
+
+    done.peer = both.on_peer(site, there, state)
+    if done.peer.outcome != "done":
+        ours.clear(chosen)
+        _keep(done, ours, state, TableWork(vip, "clear", *chosen, who_asks(), time.time(), bool(ours.holds)))
+    if end_sessions:
+        done.connections += sum(ours.end_sessions(one) for one in named)
     return done
 
 
 def pin(
-    site: Site, vip: str, server: str | None = None, *, first: bool = False, force: bool = False, dry_run: bool = False
+    site: Site,
+    vip: str,
+    server: str | None = None,
+    *,
+    first: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+    state: Path | None = None,
 ) -> Done:
     """Stick a Last Successful VIP to a server without any failure: `server`, or the `first` one. Read back.
 
-    New connections go there; open ones stay where they are. Raises Misuse, EngineError; Refused for a server that does not
-    serve, unless it is forced.
+    New connections go there; open ones stay where they are. On both nodes, as `clear`. Raises Misuse, EngineError; Refused
+    for a server that does not serve, unless it is forced.
     """
     haproxy, found = _with_table(site, vip)
     if found.persistence.mode != "last-successful":
@@ -131,12 +155,41 @@ def pin(
     done.steps.append(
         f"new connections of {vip} go to {chosen.label} (before: {before}); open ones stay where they are"
     )
-    if not dry_run:
-        haproxy.runtime.set_entry(vip, persistence.KEY, haproxy.id_of(vip, chosen.label))
-        now = persistence.stuck_to(haproxy, found)
-        if now != chosen.label and not force:
-            raise NotDone(f"{vip} was pinned to {chosen.label}, and is stuck to {now}. lbkit why {vip}")
+    if dry_run:
+        return _foretold(site, done)
+    ours = both_tables.Ours(site, found)
+
+    def there(link: Link) -> str:
+        both_tables.pin(ours, both_tables.Theirs(link, vip), chosen.label)
+        return ""
+
+    done.peer = both.on_peer(site, there, state)
+    if done.peer.outcome != "done":
+        ours.put({persistence.KEY: chosen.label})
+        work = TableWork(vip, "pin", persistence.KEY, chosen.label, who_asks(), time.time(), bool(ours.holds))
+        _keep(done, ours, state, work)
+    now = persistence.stuck_to(haproxy, found)
+    if now != chosen.label and not force:
+        raise NotDone(f"{vip} was pinned to {chosen.label}, and is stuck to {now}. lbkit why {vip}")
     return done
+
+
+def _foretold(site: Site, done: Done) -> Done:
+    if both.have_met(site):
+        done.steps.append("the same on the other node")
+    return done
+
+
+def _keep(done: Done, ours: both_tables.Ours, state: Path | None, work: TableWork) -> None:
+    """For the other node, when it is back."""
+    if done.peer.outcome == "none":
+        return
+    Unfinished(state).add(work)
+    if ours.holds is False:
+        done.warnings.append(
+            f"this node does not have the address of {work.vip}: if {done.peer.node} has, its clients stay where they are "
+            "until it has got this."
+        )
 
 
 def _asked_for(vip: Vip, key: str | None) -> str | None:

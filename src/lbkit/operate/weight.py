@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lbkit.errors import Misuse
-from lbkit.operate.asked import Asked, Place, alone, carry_out, intent, places, refuse_the_last
+from lbkit.operate.asked import Asked, Place, carry_out, intent, refuse_the_last
 from lbkit.operate.outcome import Done
 from lbkit.site.model import Site
 from lbkit.state.intents import Intent
@@ -18,17 +18,18 @@ def weight(site: Site, asked: Asked, to: int) -> list[Done]:
     """
     if not 0 <= to <= 256:
         raise Misuse(f"a weight of {to}: give one from 0 to 256.")
-    with alone(asked):
-        found = places(site, asked, "weight")
-        for place in found:
-            if to == 0:
-                refuse_the_last(place, asked)
-            if place.vip.scheduler == "first":
-                place.done.warnings.append(
-                    f"{place.vip.label} takes the first server that is up: of weights, only 0 means anything there."
-                )
-            place.done.steps.append(f"{place.server.label} of {place.vip.label} gets weight {to}")
-        return carry_out(asked, found, [_intent(place, asked, to) for place in found])
+
+    def prepare(place: Place) -> Intent:
+        if to == 0:
+            refuse_the_last(place, asked)
+        if place.vip.scheduler == "first":
+            place.done.warnings.append(
+                f"{place.vip.label} takes the first server that is up: of weights, only 0 means anything there."
+            )
+        place.done.steps.append(f"{place.server.label} of {place.vip.label} gets weight {to}")
+        return _intent(place, asked, to)
+
+    return carry_out(site, asked, "weight", prepare)
 
 
 def _intent(place: Place, asked: Asked, to: int) -> Intent:

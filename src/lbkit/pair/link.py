@@ -29,6 +29,7 @@ from lbkit.errors import (
     Refused,
     RolledBack,
 )
+from lbkit.pair.lines import Lines
 from lbkit.site.model import Node, Site
 
 VERSION = 1
@@ -73,7 +74,8 @@ class Link:
         self._timeout = timeout
         self._command = list(command or ssh_command(site, peer))
         self._process: subprocess.Popen[bytes] | None = None
-        self._rest = b""
+        self._lines = Lines()
+        self._said = b""  # by ssh, of late
 
     def __enter__(self) -> Link:
         return self
@@ -90,7 +92,7 @@ class Link:
         within = self._timeout if timeout is None else timeout
         line = json.dumps({"version": VERSION, "ask": question, **values}).encode() + b"\n"
         try:
-            answer = self._answer(line, time.monotonic() + within, within)
+            answer = self._answer(line, within)
         except BaseException:
             self.close()  # a late answer must not be taken for that of the next question
             raise
@@ -100,7 +102,7 @@ class Link:
 
     def close(self) -> None:
         """Hang up."""
-        process, self._process, self._rest = self._process, None, b""
+        process, self._process, self._lines, self._said = self._process, None, Lines(), b""
         if process is None:
             return
         for pipe in (process.stdin, process.stdout, process.stderr):
@@ -112,42 +114,55 @@ class Link:
             process.kill()
             process.wait()
 
-    def _answer(self, line: bytes, deadline: float, within: float) -> dict[str, Any]:
+    def _answer(self, line: bytes, within: float) -> dict[str, Any]:
+        deadline = time.monotonic() + within
         process = self._connected()
-        assert process.stdin is not None  # noqa: S101
-        assert process.stdout is not None  # noqa: S101
-        out, back = process.stdin.fileno(), process.stdout.fileno()
+        out, back, err = (pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr) if pipe)
+        waiting = select.poll()  # an agent has more files open than select() could tell apart
+        waiting.register(out, select.POLLOUT)
+        waiting.register(back, select.POLLIN)
+        waiting.register(err, select.POLLIN)
         left = memoryview(line)
         while True:
-            if self._rest and b"\n" in self._rest:
-                found, _, self._rest = self._rest.partition(b"\n")
+            if (found := self._lines.take()) is not None:
                 return self._read(found)
-            wait = deadline - time.monotonic()
-            readable, writable, _ = select.select([back], [out] if left else [], [], max(wait, 0))
-            if not readable and not writable:
-                raise NotAnswering(
-                    f"node {self.peer.name} ({self.peer.address}) has not answered in {within:g} s. Is it well? "
-                    f"ssh to it, then: lbkit pair status"
-                )
-            if writable:
-                with suppress(BlockingIOError):
-                    left = left[self._write(out, left) :]
-            if readable:
+            ready = dict(waiting.poll(max(0.0, deadline - time.monotonic()) * 1000))
+            if not ready or time.monotonic() > deadline:
+                raise self._silent(within)
+            if out in ready:
+                left = left[self._write(out, left) :]
+                if not left:
+                    waiting.unregister(out)
+            if err in ready and not self._hear(err):
+                waiting.unregister(err)
+            if back in ready:
                 part = os.read(back, 1 << 16)
                 if not part:
-                    raise self._lost(process)
-                self._rest += part
-                if len(self._rest) > LIMIT:
+                    raise self._lost()
+                self._lines.feed(part)
+                if len(self._lines) > LIMIT:
                     raise EngineError(f"node {self.peer.name} answers without end. Is its lbkit of this version?")
 
     def _write(self, out: int, left: memoryview) -> int:
         try:
             return os.write(out, left[: 1 << 16])
+        except BlockingIOError:
+            return 0
         except BrokenPipeError:
-            assert self._process is not None  # noqa: S101
-            raise self._lost(self._process) from None
+            raise self._lost() from None
+
+    def _hear(self, err: int) -> bool:
+        """What ssh, or lbkit there, writes beside the answers; whether there may come more. Else a full pipe stops them."""
+        try:
+            part = os.read(err, 1 << 16)
+        except BlockingIOError:
+            return True
+        self._said = (self._said + part)[-_WORDS:]
+        return bool(part)
 
     def _connected(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it has ended since the last question
         if self._process is None:
             try:
                 self._process = subprocess.Popen(  # noqa: S603
@@ -155,8 +170,8 @@ class Link:
                 )
             except OSError as e:
                 raise CannotRun(f"{self._command[0]} can't be run: {e.strerror}. Install openssh-client.") from None
-            assert self._process.stdin is not None  # noqa: S101
-            os.set_blocking(self._process.stdin.fileno(), False)
+            for pipe in (self._process.stdin, self._process.stderr):
+                os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
         return self._process
 
     def _read(self, line: bytes) -> dict[str, Any]:
@@ -167,29 +182,41 @@ class Link:
         if not isinstance(answer, dict):
             raise EngineError(
                 f"node {self.peer.name} answers {printable(line[:80].decode(errors='replace'))!r}, and that is not lbkit. "
-                "What does its authorized_keys run? lbkit pair setup renders that line."
+                "What does its authorized_keys run? lbkit pair setup writes that line."
             )
         return answer
 
-    def _lost(self, process: subprocess.Popen[bytes]) -> EngineError:
+    def _silent(self, within: float) -> NotAnswering:
+        return NotAnswering(
+            f"node {self.peer.name} ({self.peer.address}) has not answered in {within:g} s. Is it well? "
+            f"ssh to it, then: lbkit pair status"
+        )
+
+    def _lost(self) -> EngineError:
         """ssh ended: why, in its own words."""
-        assert process.stderr is not None  # noqa: S101
+        process = self._process
+        assert process is not None and process.stderr is not None  # noqa: S101, PT018
         with suppress(subprocess.TimeoutExpired):
             process.wait(_ENDS_WITHIN)
-        os.set_blocking(process.stderr.fileno(), False)
-        with suppress(BlockingIOError, OSError):
-            said = os.read(process.stderr.fileno(), _WORDS).decode(errors="replace").strip()
-            words = printable(" ".join(said.split()))
-            where = f"node {self.peer.name} ({self.peer.address})"
-            if "Permission denied" in said or "Host key verification failed" in said or "Bad permissions" in said:
-                return NotAllowed(
-                    f"{where} and this node do not know each other: {words}. Have them meet: lbkit pair setup"
-                )
-            if said:
-                return NotRunning(f"{where} can't be reached over ssh: {words}.")
-        return NotRunning(
-            f"node {self.peer.name} ({self.peer.address}) hung up before it answered. Is lbkit installed there?"
-        )
+        for _ in range(4):  # pieces
+            if not self._hear(process.stderr.fileno()):
+                break
+        said = self._said.decode(errors="replace")
+        where = f"node {self.peer.name} ({self.peer.address})"
+        meet = "have the nodes meet: lbkit pair setup"
+        if "IDENTIFICATION HAS CHANGED" in said:
+            return NotAllowed(
+                f"{where} has another host key than when the nodes met. Find out who answers there; "
+                f"if it was installed anew, {meet}"
+            )
+        if "host key is known for" in said:
+            return NotAllowed(f"{where} has a host key that this node does not know: {meet}")
+        words = printable(said.strip().rpartition("\n")[2].strip()).removesuffix(".")
+        if "Permission denied" in said or "Bad permissions" in said or "Host key verification failed" in said:
+            return NotAllowed(f"{where} and this node do not know each other ({words}): {meet}")
+        if words:
+            return NotRunning(f"{where} can't be reached over ssh: {words}.")
+        return NotRunning(f"{where} hung up before it answered. Is lbkit installed there?")
 
     def _refusal(self, answer: dict[str, Any]) -> LbkitError:
         error, code = str(answer.get("error") or "it does not say why"), answer.get("code")

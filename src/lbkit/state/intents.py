@@ -86,6 +86,14 @@ _KEYS = tuple(field.name for field in fields(Intent))
 _TIMES = ("when", "until")
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """`taken`: of the other node's intents, those that are the last word here now. `lost`: what was that before them."""
+
+    taken: tuple[Intent, ...] = ()
+    lost: tuple[Intent, ...] = ()
+
+
 def _demand(name: str, value: object, is_right: Callable[[Any], bool], what: str) -> None:
     if not is_right(value):
         raise Misuse(f"{name} of an intent is {value!r:.60}; give {what}.")
@@ -156,6 +164,10 @@ class Intents:
         """Those whose time is up: whoever applies intents takes them for `online`, with the site's weight."""
         return tuple(intent for intent in self._read()[1].values() if intent.is_over(now))
 
+    def last_words(self) -> tuple[Intent, ...]:
+        """All, in force or over, by VIP and real server: what the nodes of a pair give each other."""
+        return tuple(self._read()[1].values())
+
     def of(self, vip: str, server: str) -> Intent | None:
         """The last word on a real server of a VIP, in force or over; None where nobody ever asked for anything."""
         return self._read()[1].get((vip, server))
@@ -174,6 +186,26 @@ class Intents:
                 kept.pop(key, None)
                 if intent is not None:
                     kept[key] = intent
+
+    def merge(self, others: Iterable[Intent]) -> Merged:
+        """Take those of the other node that are newer than the last word here. Nothing is written where none is.
+
+        Of two of one moment both nodes choose the same. What was taken back is an intent too (`online`), so that nothing
+        comes back that way; a verb that fails takes its intents back under `alone`, under which they are given away too.
+        """
+        known = self._read()[1]
+        newer = [one for one in others if _outdoes(one, known.get((one.vip, one.server)))]
+        if not newer:
+            return Merged()
+        taken, lost = [], []
+        with self._changing() as kept:
+            for one in newer:
+                before = kept.get((one.vip, one.server))
+                if _outdoes(one, before):
+                    kept[one.vip, one.server] = one
+                    taken.append(one)
+                    lost += [before] if before else []
+        return Merged(tuple(taken), tuple(lost))
 
     def forget(self, known: Iterable[tuple[str, str]]) -> tuple[Intent, ...]:
         """Drop the intents for what is not among `known`, the site's VIPs and real servers; returns the dropped."""
@@ -238,6 +270,15 @@ class Intents:
             return _parsed(content)
         except (Misuse, RecursionError) as e:
             raise Misuse(f"{self.path} can't be used: {e} Nothing was changed.") from None
+
+
+def _outdoes(one: Intent, other: Intent | None) -> bool:
+    """The newer; of one moment, the one that takes more away from clients."""
+    return other is None or _rank(one) > _rank(other)
+
+
+def _rank(intent: Intent) -> tuple[float, int, str]:
+    return intent.when, get_args(Wanted).index(intent.wanted), json.dumps(intent.as_dict(), sort_keys=True)
 
 
 def _parsed(content: bytes) -> tuple[int, _Kept]:
