@@ -16,6 +16,7 @@ from lbkit_cli.verb_options import Json, print_json
 if TYPE_CHECKING:
     from lbkit.site.model import Site
     from lbkit.state.agent import AgentState
+    from lbkit.state.pair import PairSeen
 
 
 def agent(
@@ -85,6 +86,8 @@ def _print(state: AgentState) -> None:
     what = "observes" if state.observe else "keeps IPVS" if state.vips else "answers HAProxy"
     typer.echo(f"the agent (pid {state.pid}) {what} for site {state.site} ({state.site_file})")
     typer.echo(f"{state.checks} checks; its loop is at most {milliseconds(state.lag)} late (99 %)")
+    if state.pair is not None:
+        _print_pair(state.pair)
     for label, vip in state.vips.items():
         for name, one in vip.servers.items():
             typer.echo(printable(f"{label}/{name} {one.health}, {one.wanted}: {one.why}"))
@@ -92,6 +95,27 @@ def _print(state: AgentState) -> None:
             typer.echo(printable(f"{label} is held: {vip.held}"))
     if state.trouble:
         typer.echo(printable(f"trouble: {state.trouble}"))
+
+
+def _print_pair(pair: PairSeen) -> None:
+    from lbkit.checks.conversation import printable
+
+    able = "" if pair.can_serve else f"; can't serve: {pair.why_not}"
+    held = f", holds {' '.join(pair.held)}" if pair.held else ""
+    typer.echo(printable(f"node {pair.node} is {pair.role} since {pair.since:.0f} s{held}{able}"))
+    told = " ".join(name for name, value in pair.tracked.items() if value) or "nothing"
+    typer.echo(f"keepalived {pair.keepalived}, told: {told}; HAProxy {pair.haproxy}")
+    peer = pair.peer
+    heard = ", ".join(
+        f"{what} {'never' if age is None else f'{age:.1f} s ago'}"
+        for what, age in (
+            ("its agent", peer.answer_age),
+            ("its HAProxy", peer.tables_age),
+            ("adverts", peer.advert_age),
+        )
+    )
+    able = "can serve" if peer.can_serve else f"can't serve: {peer.why_not or 'it has not said why'}"
+    typer.echo(printable(f"the other node is {peer.role}, {able}; heard: {heard}"))
 
 
 class _Journal(logging.Formatter):

@@ -16,13 +16,14 @@ from lbkit.agent.engine import Engine, EngineThread
 from lbkit.agent.lag import Lag, leave_alone
 from lbkit.agent.layer7 import Layer7
 from lbkit.agent.notify import Notify
+from lbkit.agent.pair import Watchman
 from lbkit.agent.reconcile import Reconciler
 from lbkit.agent.roster import Asked, PlaceKey, asked_of
 from lbkit.agent.telling import state_of, status_of
 from lbkit.agent.watching import Watching
 from lbkit.checks.many import Checker
 from lbkit.checks.plan import KindOf
-from lbkit.errors import LbkitError
+from lbkit.errors import LbkitError, Misuse
 from lbkit.haproxy.native import by_agent
 from lbkit.ipvs.wanted import layer_4
 from lbkit.site.model import Site
@@ -59,6 +60,8 @@ class Agent:
         self._thread = EngineThread(make)
         self._options = options
         self._notify = Notify()
+        self._watchman: Watchman | None = None
+        self._pair_trouble = ""
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises LbkitError where it can't begin: a broken site, another agent."""
@@ -79,6 +82,7 @@ class Agent:
                 leave_alone()
                 self._layer_7 = Layer7(self._watching.answer, self._options.state)
                 await self._serve_layer_7(site, asked)
+                self._watch_pair(site)
                 await self._work()
                 await self._layer_7.close()
         finally:
@@ -107,6 +111,8 @@ class Agent:
                 task.cancel()
             self._lag.stop()
             self._watching.stop()
+            if self._watchman is not None:
+                self._watchman.stop()
 
     @property
     def _flushes(self) -> bool:
@@ -165,6 +171,7 @@ class Agent:
         self._reconciler.site = site
         self._reconciler.ask()
         await self._serve_layer_7(site, asked)
+        self._watch_pair(site)
         log.info("%s is read anew: %d checks, %d of them new", site.name, self._watching.roster.watches, len(new))
         deadline = self._loop.time() + _FIRST_RESULTS
         while any(not watch.has_run for watch in new) and self._loop.time() < deadline:
@@ -174,6 +181,22 @@ class Agent:
     async def _serve_layer_7(self, site: Site, asked: Mapping[PlaceKey, Asked]) -> None:
         if not self._options.observe:
             await self._layer_7.take(site, any(one.vip.mode == "l7-snat" for one in asked.values()))
+
+    def _watch_pair(self, site: Site) -> None:
+        if self._watchman is not None and self._watchman.site == site:
+            return
+        before, self._watchman, self._pair_trouble = self._watchman, None, ""
+        if before is not None:
+            before.stop()
+        if site.pair is None:
+            return
+        try:
+            self._watchman = Watchman(site, self._options.state, self._options.observe, self._watching.any_up, before)
+        except Misuse as e:  # whose real servers are checked all the same
+            self._pair_trouble = f"the pair is not watched: {e}"
+            log.warning("%s", self._pair_trouble)
+        else:
+            self._watchman.start()
 
     # --- telling ---
 
@@ -195,10 +218,13 @@ class Agent:
             self._trouble(),
             self._watching.roster.watches,
             self._lag.high,
+            self._watchman.seen() if self._watchman else None,
         )
 
     def _trouble(self) -> str:
-        return " ".join(filter(None, (self._reconciler.trouble, self._watching.anchor_trouble, self._layer_7.trouble)))
+        of_pair = self._watchman.trouble if self._watchman else self._pair_trouble
+        parts = (of_pair, self._reconciler.trouble, self._watching.anchor_trouble, self._layer_7.trouble)
+        return " ".join(filter(None, parts))
 
     async def _tell_systemd(self) -> None:
         """Signs of life come from the loop itself: when it hangs they stop."""
@@ -206,6 +232,6 @@ class Agent:
         self._notify.tell("READY=1")
         every = min(self._notify.watchdog or _STATUS_EVERY, _STATUS_EVERY)
         while True:
-            words = [f"STATUS={status_of(self._watching, self._trouble())}"]
+            words = [f"STATUS={status_of(self._watching, self._trouble(), self._watchman)}"]
             self._notify.tell(*words, *(["WATCHDOG=1"] if self._notify.watchdog else []))
             await asyncio.sleep(every)

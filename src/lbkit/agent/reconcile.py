@@ -160,7 +160,7 @@ class Reconciler:
         now = time.time()
         intents = {(one.vip, one.server): one for one in known if not one.is_over(now)}
         steps: list[str] = []
-        if not layer_4(site) and not owned.read(self._state):
+        if not layer_4(site) and not owned.read(self._state) and not owned.daemons(self._state):
             seen: Mapping[str, VipState] | None = {}
         elif self._observe:
             seen = self._look_at(site, intents, wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from lbkit.agent.pair import Watchman
 from lbkit.agent.reconcile import Reconciler
 from lbkit.agent.roster import Place
 from lbkit.agent.watching import Watching
@@ -40,10 +41,11 @@ def _age(place: Place) -> float:
     return 0.0 if place.since is None else round(asyncio.get_running_loop().time() - place.since, 3)
 
 
-def status_of(watching: Watching, trouble: str) -> str:
+def status_of(watching: Watching, trouble: str, watchman: Watchman | None = None) -> str:
     """One line for systemd."""
     healths = [place.health for place in watching.roster.places.values()]
     counted = ", ".join(
         f"{healths.count(health)} {health}" for health in ("up", "down", "unknown") if health in healths
     )
-    return f"real servers: {counted or 'none'}{'; ' if trouble else ''}{' '.join(trouble.split())}"
+    role = f"{watchman.role}; " if watchman else ""
+    return f"{role}real servers: {counted or 'none'}{'; ' if trouble else ''}{' '.join(trouble.split())}"

@@ -70,6 +70,11 @@ class Watching:
         step = self._slow.next_step(now)
         return Wanted(health, carried, shares, None if step is None else step - now)
 
+    def any_up(self) -> bool | None:
+        """Whether a real server is up. None: none is known to be, and some are not known yet."""
+        found = {place.health for place in self.roster.places.values()}
+        return True if "up" in found else None if "unknown" in found else False
+
     def answer(self, vip: str, server: str) -> tuple[Health, str]:
         """One real server's health as an engine is to have it, and why."""
         place = self.roster.places.get((vip, server))

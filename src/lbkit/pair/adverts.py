@@ -1,0 +1,122 @@
+"""VRRP's adverts as they pass this machine's interfaces (RFC 5798: version 3, in IPv4 and in IPv6), its own among them.
+
+Bytes in, values out; and the socket that sees them (packet(7)). Neither checksum nor hop limit is verified: that is
+keepalived's part, builds of it differ in the first, and in unicast over IPv6 it sends 64 in the second.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from typing import NamedTuple
+
+from lbkit.errors import CannotRun
+
+PROTOCOL = 112
+_ADVERTISEMENT = 0x31  # version 3, type 1
+_IPV4 = struct.Struct("!BBHHHBBH4s4s")
+_IPV6 = struct.Struct("!IHBB16s16s")
+_VRRP = struct.Struct("!BBBBHH")
+
+_EVERYTHING = 0x0003  # ETH_P_ALL: what is sent from here is shown to no other kind
+_OUTGOING = 4  # PACKET_OUTGOING
+_READS = 32  # at once
+_ATTACH = 26  # SO_ATTACH_FILTER
+_FILTER = (  # classic BPF over the packet without its link header: IPv4 or IPv6 that carries protocol 112
+    (0x28, 0, 0, 0xFFFFF000),  # ldh  the frame's type
+    (0x15, 0, 2, 0x0800),  # jeq  IPv4, else 2 on
+    (0x30, 0, 0, 9),  # ldb  its protocol
+    (0x15, 3, 4, PROTOCOL),  # jeq  accept, else drop
+    (0x15, 0, 3, 0x86DD),  # jeq  IPv6, else drop
+    (0x30, 0, 0, 6),  # ldb  its next header
+    (0x15, 0, 1, PROTOCOL),  # jeq  accept, else drop
+    (0x06, 0, 0, 2048),  # ret  that many bytes
+    (0x06, 0, 0, 0),  # ret  nothing
+)
+
+
+class Advert(NamedTuple):
+    """`source`: who sends it. `priority`: 0: it gives the addresses up. `interval`: seconds between two."""
+
+    source: str
+    router_id: int
+    priority: int
+    interval: float
+    addresses: tuple[str, ...]
+
+
+class Passed(NamedTuple):
+    """An advert that passed. `outgoing`: this machine sent it."""
+
+    advert: Advert
+    outgoing: bool
+
+
+def read(packet: bytes) -> Advert | None:
+    """What an IP packet says, None: that is no advert, or a broken one."""
+    try:
+        if packet[0] >> 4 == 4:
+            return _read_ipv4(packet)
+        return _read_ipv6(packet) if packet[0] >> 4 == 6 else None
+    except (struct.error, IndexError):  # it is cut off
+        return None
+
+
+def _read_ipv4(packet: bytes) -> Advert | None:
+    first, _, length, _, fragment, _, protocol, _, source, _ = _IPV4.unpack_from(packet)
+    head = (first & 15) * 4
+    if protocol != PROTOCOL or fragment & 0x3FFF or head < _IPV4.size or length > len(packet):
+        return None
+    return _read_advert(packet[head:length], socket.AF_INET, source)
+
+
+def _read_ipv6(packet: bytes) -> Advert | None:
+    _, length, follows, _, source, _ = _IPV6.unpack_from(packet)
+    if follows != PROTOCOL or _IPV6.size + length > len(packet):
+        return None
+    return _read_advert(packet[_IPV6.size : _IPV6.size + length], socket.AF_INET6, source)
+
+
+def _read_advert(message: bytes, family: socket.AddressFamily, source: bytes) -> Advert | None:
+    kind, router_id, priority, count, interval, _ = _VRRP.unpack_from(message)
+    size = len(source)
+    if kind != _ADVERTISEMENT or router_id == 0 or len(message) < _VRRP.size + count * size:
+        return None
+    listed = tuple(
+        socket.inet_ntop(family, message[at : at + size]) for at in range(_VRRP.size, _VRRP.size + count * size, size)
+    )
+    return Advert(socket.inet_ntop(family, source), router_id, priority, (interval & 0x0FFF) / 100, listed)
+
+
+class Adverts:
+    """All that pass this machine, from `open` to `close`. `socket`: to wait for."""
+
+    def open(self) -> None:
+        """Begin. Raises CannotRun where this user may not."""
+        try:
+            self.socket = socket.socket(
+                socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, socket.htons(_EVERYTHING)
+            )
+        except OSError as e:
+            raise CannotRun(f"VRRP's adverts can't be seen: {e.strerror}. Give this user CAP_NET_RAW.") from None
+        rules = (struct.pack("=HBBI", *rule) for rule in _FILTER)
+        held = ctypes.create_string_buffer(b"".join(rules))
+        self.socket.setsockopt(socket.SOL_SOCKET, _ATTACH, struct.pack("@HP", len(_FILTER), ctypes.addressof(held)))
+
+    def close(self) -> None:
+        """End."""
+        self.socket.close()
+
+    def read(self) -> list[Passed]:
+        """Those that have passed since."""
+        found = []
+        for _ in range(_READS):
+            try:
+                packet, (_, _, direction, *_) = self.socket.recvfrom(2048)
+            except OSError:  # no more, or an interface went down
+                break
+            advert = read(packet)
+            if advert is not None:
+                found.append(Passed(advert, direction == _OUTGOING))
+        return found
