@@ -1,0 +1,49 @@
+"""`lbkit apply` of a whole site makes a generation, by which the nodes of a pair know whose site is newer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from lbkit.checks.plan import KindOf
+from lbkit.operate import bundle
+from lbkit.operate.apply import ENGINES, EngineName
+from lbkit.operate.apply import apply as bring
+from lbkit.operate.outcome import Applied
+from lbkit.site.model import Site
+from lbkit.state import left
+from lbkit.state.applied import Applied as Generation
+from lbkit.state.applied import note
+from lbkit.state.node import node_of
+
+
+def apply(
+    site_file: Path,
+    site: Site,
+    kind_of: KindOf,
+    node: str | None = None,
+    *,
+    engines: Collection[EngineName] = ENGINES,
+    state: Path | None = None,
+    **given: Any,
+) -> Applied:
+    """`lbkit.operate.apply.apply` of the site that was read from `site_file`: a new generation, if it is another site."""
+    digest = bundle.digest(site_file)
+    done = bring(site, kind_of, node, engines=engines, state=state, **given)
+    if done.dry_run or set(engines) != set(ENGINES):
+        return done
+    name, before, gone = name_of(site, node), Generation.read(state), left.read(state)
+    if gone and gone.node == name:
+        left.forget(state)  # keepalived runs again
+    made = note(digest, name, state)
+    if made != before and site.pair:
+        done.steps.append(f"this site is generation {made.generation}; the other node gets it with: lbkit pair sync")
+    return done
+
+
+def name_of(site: Site, node: str | None = None) -> str:
+    """What this machine is called: its name in the pair, its host name without one."""
+    found = node_of(site, node)
+    return found.name if found else socket.gethostname()
