@@ -30,6 +30,8 @@ _OURS = {  # in the order of the help; where each is, to be imported once it is 
     "show-table": "tables:show_table",
     "clear-table": "tables:clear_table",
     "pin": "tables:pin",
+    "failover": "failover:failover",
+    "failback": "failover:failback",
     "pair": "pair:app",
     "init": "site_files:init",
     "lint": "site_files:lint",
@@ -38,6 +40,8 @@ _OURS = {  # in the order of the help; where each is, to be imported once it is 
     "diff": "install:diff",
     "apply": "install:apply",
     "reload": "install:reload",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
     "agent": "agent:agent",
     "certs": "certs:app",
     "pair-receive": "pair_receive:pair_receive",
@@ -99,7 +103,8 @@ def lbkit(
     """Check and operate the load balancers in front of a hospital's systems.
 
     Exit codes of checks: 0 up, 1 up with a warning, 2 down, 3 could not be run.
-    Of operations: 0 done, 2 failed, 3 misuse, 4 refused (needs --force), 5 the wait ran out.
+    Of operations: 0 done, 1 done here and pending on the other node, 2 failed, 3 misuse, 4 refused (needs --force),
+    5 the wait ran out.
     """
 
 

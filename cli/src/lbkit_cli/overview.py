@@ -40,7 +40,8 @@ def overview(
     """Show every VIP with its real servers: what operators asked for, and what the checks found.
 
     A VIP is green when all its real servers take new clients, yellow when some do, red when none does. A real server
-    that an operator took out is blue. ▸ marks the one that a Last Successful VIP is stuck to.
+    that an operator took out is blue. ▸ marks the one that a Last Successful VIP is stuck to. With a pair the last line
+    says which node has the VIPs.
     Exits with 0 if all is green, 1 if something is yellow, unknown or taken out, 2 if a VIP is red; after --watch with 0.
 
     \b
@@ -56,11 +57,21 @@ def overview(
         _watch(look, pause, as_json, loaded.name)
         return
     views = look()
+    where = "" if stats_url else _whereabouts(loaded)
     if as_json:
-        print_json(_document(loaded.name, views))
+        print_json(_document(loaded.name, views) | ({"pair": where} if where else {}))
     else:
         show(views, console())
+        if where:
+            typer.echo(where)
     raise typer.Exit(exit_code(views))
+
+
+def _whereabouts(site: Site) -> str:
+    from lbkit.checks.conversation import printable
+    from lbkit.operate.whereabouts import whereabouts
+
+    return printable(whereabouts(site))
 
 
 def _looking(site: Site, vips: Sequence[str], url: str | None, auth_file: str) -> Callable[[], Sequence[VipView]]:

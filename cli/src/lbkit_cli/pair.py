@@ -9,6 +9,13 @@ import typer
 from typer.core import TyperGroup
 
 _OURS: dict[str, str] = {  # in the order of the help; where each is, to be imported once it is asked for
+    "status": "pair_status:status",
+    "setup": "pair_setup:setup",
+    "measure": "pair_measure:measure",
+    "sync": "pair_sync:sync",
+    "leave": "pair_leave:leave",
+    "replace-node": "pair_leave:replace_node",
+    "maintenance": "pair_maintenance:maintenance",
 }
 
 
