@@ -1,1 +1,6 @@
-"""What lbkit costs, against a bare Python, dcmtk, pynetdicom and C: `python -m benchmarks` from the repository root."""
+"""Benchmarks of lbkit, against what else does the same: `python -m benchmarks`. They share what the tests run against."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))

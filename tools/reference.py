@@ -10,7 +10,7 @@ from lbkit.checks.kind import CheckKind, Params
 from lbkit.checks.reasons import REASONS
 from lbkit.checks.registry import Registry
 from lbkit.durations import PATTERN, written
-from lbkit.site.model import Alerts, CaFamily, Certificate, Node, Pair, Site
+from lbkit.site.model import Alerts, CaFamily, Certificate, FirewallSettings, Node, Pair, Site
 from lbkit.site.services import CheckReference, Fallback, Persistence, RealServer, Termination, Vip
 from lbkit.site.values import Table
 
@@ -66,6 +66,7 @@ TABLES: dict[str, type[Table]] = {
     "[certificates.NAME]": Certificate,
     "[pair]": Pair,
     "[[pair.nodes]]": Node,
+    "[firewall]": FirewallSettings,
     "[alerts]": Alerts,
 }
 

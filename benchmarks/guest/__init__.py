@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from tests.system.ipvs_kernel import PROGRAM, run
+from system.ipvs_kernel import PROGRAM, run
 
 from benchmarks.outcome import BenchmarkError
 from benchmarks.remotes import program

@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 from interop.remotes import program
 
+from lbkit.haproxy.transparent import SH_NAME
 from lbkit.ipvs.wanted import SCHEDULERS
-from lbkit.site.model import AgentSettings
+from lbkit.pair import settings
+from lbkit.site.model import AgentSettings, Site
 
 PACKAGING = Path(__file__).parent.parent.parent / "packaging"
 UNIT = PACKAGING / "systemd" / "lbkit-agent.service"
+KEEPALIVED = PACKAGING / "systemd" / "keepalived.service.d" / "lbkit.conf"
 EXPOSED_AT_MOST = 25  # tenths, of 100; a unit that hardens nothing has 96
 
 
@@ -47,6 +50,58 @@ def test_systemd_finds_nothing_wrong_with_the_unit(unit):
     assert unit.name not in said
 
 
+@pytest.mark.parametrize("name", ["lbkit-firewall.service", "lbkit-transparent.service"])
+def test_systemd_finds_nothing_wrong_with_what_runs_at_boot(name):
+    assert name not in ran(program("systemd-analyze", "systemd"), "verify", UNIT.with_name(name))
+
+
+def test_what_runs_at_boot_is_what_apply_writes():
+    defaults = Site.model_fields["haproxy"].default_factory(), Site.model_fields["firewall"].default_factory()
+    transparent = UNIT.with_name("lbkit-transparent.service").read_text()
+    assert f"ExecStart=/bin/sh {defaults[0].folder}/{SH_NAME}\n" in transparent
+    assert f"ExecStart=/usr/sbin/nft -f {defaults[1].file}\n" in UNIT.with_name("lbkit-firewall.service").read_text()
+
+
+@pytest.fixture
+def keepalived(tmp_path) -> Path:
+    """The distribution's unit with what is added to it."""
+    program("keepalived", "keepalived")
+    unit = tmp_path / "keepalived.service"
+    unit.write_text(Path("/lib/systemd/system/keepalived.service").read_text())
+    (tmp_path / "keepalived.service.d").mkdir()
+    (tmp_path / "keepalived.service.d" / "lbkit.conf").write_text(KEEPALIVED.read_text())
+    return unit
+
+
+def test_systemd_finds_nothing_wrong_with_what_keepalived_is_given(keepalived, monkeypatch):
+    monkeypatch.setenv("SYSTEMD_UNIT_PATH", f"{keepalived.parent}:")
+    said = ran(program("systemd-analyze", "systemd"), "verify", keepalived)
+    assert "keepalived" not in said
+    added = keepalived.parent / "keepalived.service.d" / "lbkit.conf"
+    added.write_text(added.read_text().replace("Restart=always", "Restart=often"))
+    assert "keepalived" in ran(program("systemd-analyze", "systemd"), "verify", keepalived)
+
+
+def test_before_keepalived_starts_a_pid_file_goes_that_names_something_else(tmp_path):
+    (command,) = re.findall(r"^ExecStartPre=/bin/sh -c '(.*)'$", KEEPALIVED.read_text(), re.MULTILINE)
+    command = command.replace("$$", "$").replace("/run/", f"{tmp_path}/").replace("/proc/", f"{tmp_path}/proc/")
+    (tmp_path / "proc" / "7").mkdir(parents=True)
+    (tmp_path / "proc" / "7" / "comm").write_text("keepalived\n")
+    (tmp_path / "proc" / "8").mkdir()
+    (tmp_path / "proc" / "8" / "comm").write_text("bash\n")
+    for name, pid in (("keepalived", 7), ("vrrp", 8), ("checkers", 9)):
+        (tmp_path / f"{name}.pid").write_text(f"{pid}\n")
+    ran("/bin/sh", "-c", command)
+    assert [file.name for file in tmp_path.glob("*.pid")] == ["keepalived.pid"]
+    ran("/bin/sh", "-c", command)
+
+
+def test_sysctl_sets_what_apply_sets():
+    lines = (PACKAGING / "sysctl.d" / "lbkit.conf").read_text().splitlines()
+    named = {line.removeprefix("-").partition(" =")[0] for line in lines if line.endswith("= 1")}
+    assert named == {settings.name(path) for path in settings.NONLOCAL.values()}
+
+
 def test_systemd_would_find_what_is_wrong(unit):
     unit.write_text(unit.read_text().replace("WatchdogSec=30", "WatchdogSec=often"))
     assert unit.name in ran(program("systemd-analyze", "systemd"), "verify", unit)
@@ -58,6 +113,7 @@ def test_the_agent_is_exposed_no_more_than_it_has_to_be(unit):
     found = json.loads(ran(analyze, "security", "--offline=true", threshold, "--json=short", unit))
     capabilities = {one["json_field"] for one in found if "CAP_" in one["name"] and one["exposure"]}
     assert capabilities == {
+        "CapabilityBoundingSet_CAP_KILL",
         "CapabilityBoundingSet_CAP_NET_ADMIN",
         "CapabilityBoundingSet_CAP_NET_BIND_SERVICE_BROADCAST_RAW)",
     }
@@ -66,6 +122,7 @@ def test_the_agent_is_exposed_no_more_than_it_has_to_be(unit):
 def test_the_agent_may_set_what_ipvs_needs_and_write_where_intents_are():
     service = section("Service")
     assert "ProtectKernelTunables" not in service
+    assert "ProtectProc" not in service  # keepalived's state is read there
     assert service["ReadWritePaths"] == "/var/lib/lbkit"
     assert Path("/run", service["RuntimeDirectory"]) == Path(AgentSettings.model_validate({}).socket).parent
 
@@ -86,6 +143,17 @@ def test_user_and_folder_are_made(root):
     ran(program("systemd-tmpfiles", "systemd"), f"--root={root}", "--create", PACKAGING / "tmpfiles.d" / "lbkit.conf")
     made = (root / "var" / "lib" / "lbkit").stat()
     assert (made.st_uid, made.st_gid, stat.S_IMODE(made.st_mode)) == (0, int(account[3]), 0o2770)
+    vrrp = root / "run" / "lbkit" / "vrrp"
+    fifo = (vrrp / "fifo").stat()
+    assert (fifo.st_uid, stat.S_IFMT(fifo.st_mode), stat.S_IMODE(fifo.st_mode)) == (
+        int(account[2]),
+        stat.S_IFIFO,
+        0o600,
+    )
+    assert ((vrrp / "servers_down").read_text().strip(), (vrrp / "servers_down").stat().st_uid) == (
+        "1",
+        int(account[2]),
+    )
 
 
 def test_the_modules_of_every_scheduler_are_loaded():
@@ -98,5 +166,5 @@ def test_the_modules_of_every_scheduler_are_loaded():
 
 def test_the_readme_installs_every_file():
     named = re.findall(r"[\w.-]+/lbkit[\w.-]+", (PACKAGING / "README.md").read_text())
-    there = [str(file.relative_to(PACKAGING)) for file in PACKAGING.glob("*/*")]
+    there = [f"{file.parent.name}/{file.name}" for file in PACKAGING.rglob("lbkit*") if file.is_file()]
     assert set(there) <= set(named)

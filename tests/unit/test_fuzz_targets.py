@@ -166,3 +166,43 @@ def test_ipvs_replies_finds_another_exception_and_what_does_not_print(ipvs_repli
     monkeypatch.setattr(ipvs_replies, "READERS", [lambda body: body[9999]])
     with pytest.raises(IndexError):
         ipvs_replies.one_input(ipvs_replies.seeds()[0])
+
+
+@pytest.fixture(scope="module")
+def vrrp_adverts():
+    return target("vrrp_adverts")
+
+
+def test_the_seeds_of_vrrp_adverts_are_read_and_passed_over_by_every_reader(vrrp_adverts, monkeypatch):
+    seen = {"read": set(), "told": set(), "claimed": set()}
+
+    def watched(module, name):
+        read = getattr(module, name)
+
+        def reading(*given):
+            found = read(*given)
+            seen[name].add(found is None)
+            return found
+
+        monkeypatch.setattr(module, name, reading)
+
+    watched(vrrp_adverts.adverts, "read")
+    watched(vrrp_adverts.fifo, "told")
+    watched(vrrp_adverts.doubles, "claimed")
+    for seed in vrrp_adverts.seeds():
+        vrrp_adverts.one_input(seed)
+    assert list(seen.values()) == [{True, False}] * 3
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\1\0", b"\2" + bytes(50)])
+def test_vrrp_adverts_takes_the_shortest_inputs(vrrp_adverts, data):
+    vrrp_adverts.one_input(data)
+
+
+def test_vrrp_adverts_finds_another_exception_and_values_that_can_not_be(vrrp_adverts, monkeypatch):
+    monkeypatch.setattr(vrrp_adverts.adverts, "read", lambda packet: packet[9999])
+    with pytest.raises(IndexError):
+        vrrp_adverts.one_input(b"\0")
+    monkeypatch.setattr(vrrp_adverts.doubles, "claimed", lambda frame, address: b"12345")
+    with pytest.raises(AssertionError):
+        vrrp_adverts.one_input(b"\2")
