@@ -71,7 +71,7 @@ def silent(remotes: Remotes, variant: str, rounds: int) -> Measured:
 @benchmark("pair/return", over=FAILED, goal=at_most(50, "ms"), baseline=BASELINE, rounds=ROUNDS, quick=QUICK)
 def returned(remotes: Remotes, variant: str, rounds: int) -> Measured:
     """It comes back: how long new connections failed."""
-    return most(rounds, variant, "silent, return", "ms", "silent, return")
+    return most(rounds, variant, "return", "ms", "return")
 
 
 @benchmark("pair/killed", over=("100ms",), goal=at_most(50, "ms"), baseline=BASELINE, rounds=ROUNDS, quick=QUICK)

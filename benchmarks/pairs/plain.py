@@ -109,6 +109,6 @@ def run(rounds: int) -> Figures:
             events.failover()
             events.outage("killed", kill, pair.start_node)
             events.outage("hung", freeze, thaw)
-            events.outage("silent", pair.crash, pair.boot)
+            events.dies()
             events.reloads()
         return events.found
