@@ -105,7 +105,7 @@ def test_layer_7_is_applied_and_operated_alone_and_it_is_said_why_layer_4_is_uns
     ):
         ran = lbkit(*words)
         assert (ran.code, ran.out, ran.err) == (2, "", f"lbkit: {NO_IPVS}\n")
-    assert json.loads(lbkit("intents", "--json").out) == {"intents": []}
+    assert json.loads(lbkit("intents", "--json").out) == {"intents": [], "peer": None}
 
 
 def test_the_agent_checks_layer_4_all_the_same_and_is_left_alone_with_haproxys_part(

@@ -129,7 +129,7 @@ def test_a_drain_is_done_shown_and_taken_back(lbkit: Run, site: Operated) -> Non
     back = lbkit("online", "LAST", "one", "--json")
     assert back.code == 0
     assert [(one["vip"], one["server"], one["verb"]) for one in back.json["done"]] == [("LAST", "one", "online")]
-    assert lbkit("intents", "--json").json == {"intents": []}
+    assert lbkit("intents", "--json").json == {"intents": [], "peer": None}
     assert lbkit("overview", "LAST").code == 0
 
 
@@ -138,7 +138,7 @@ def test_a_dry_run_says_what_would_be_and_touches_nothing(lbkit: Run, verb: str)
     ran = lbkit(verb, "LAST", "one", "--dry-run", "--wait")
     assert ran.code == 0
     assert all(line.startswith(f"would {verb} LAST / one: ") for line in ran.out.splitlines())
-    assert lbkit("intents", "--json").json == {"intents": []}
+    assert lbkit("intents", "--json").json == {"intents": [], "peer": None}
     assert lbkit("overview", "LAST").code == 0
 
 
@@ -195,7 +195,7 @@ def test_a_weight_is_set_and_shown_with_the_sites(lbkit: Run) -> None:
     assert " 7, site 100 " in lbkit("overview", "NONE").out
     assert "online, weight 7" in row(lbkit("intents").out, "NONE", "two")
     assert lbkit("weight", "NONE", "two", "100", "--json").code == 0
-    assert lbkit("intents", "--json").json == {"intents": []}
+    assert lbkit("intents", "--json").json == {"intents": [], "peer": None}
 
 
 def test_a_table_is_shown_and_cleared(lbkit: Run, site: Operated) -> None:

@@ -1,18 +1,11 @@
 from pathlib import Path
 
 import pytest
-from system.elsewhere import pytest_configure, pytest_runtest_makereport, pytest_runtestloop
 from system.wheels import MEMBERS, ROOT, build
 
 from lbkit.testing import listener
 
-__all__ = [
-    "listener",
-    "pytest_configure",
-    "pytest_runtest_makereport",
-    "pytest_runtestloop",
-    "wheels",
-]
+__all__ = ["listener", "wheels"]
 
 
 @pytest.fixture(scope="session")

@@ -86,6 +86,8 @@ def folder(tmp_path) -> Path:
     """A project whose only tests are those above, run as those in ipvs/ are."""
     (tmp_path / "inner").mkdir()
     shutil.copy(HERE / "ipvs/conftest.py", tmp_path / "inner")
+    hooks = "pytest_configure, pytest_runtest_makereport, pytest_runtestloop"
+    (tmp_path / "conftest.py").write_text(f"from elsewhere import {hooks}  # as ../conftest.py does\n")
     (tmp_path / "inner/test_there.py").write_text(TESTS)
     (tmp_path / "test_after.py").write_text("def test_on_this_side(tmp_path): pass\n")
     options = f"[pytest]\npythonpath = {HERE.parent}\naddopts = --import-mode=importlib\nfilterwarnings = error\n"

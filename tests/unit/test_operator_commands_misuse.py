@@ -76,7 +76,7 @@ def test_a_watch_of_an_engine_that_does_not_run_goes_on_until_ctrl_c(place):
 
 def test_a_command_that_fails_leaves_no_intent(place):
     lbkit("drain", "WEB", "s1", **place)
-    assert json.loads(lbkit("intents", "--all", "--json", **place).stdout) == {"intents": []}
+    assert json.loads(lbkit("intents", "--all", "--json", **place).stdout) == {"intents": [], "peer": None}
 
 
 def test_a_node_of_the_pair_is_rendered_by_its_name(place):

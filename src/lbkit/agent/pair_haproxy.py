@@ -130,8 +130,9 @@ class HaproxyWatch:
 
     def _turn(self, state: HaproxyIs | None) -> None:
         if state not in (None, self.state):
-            self.state = state
-            self.servers_up = None if state == "up" else False
+            known, self.state = self.state is not None, state
+            if known or state != "up":  # else it goes on as the watch before this one has seen it
+                self.servers_up = None if state == "up" else False
             self._changed()
 
     # --- what it sees ---

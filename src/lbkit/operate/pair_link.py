@@ -10,6 +10,7 @@ from lbkit.operate.finding import Finding
 from lbkit.operate.node_status import NodeStatus
 
 _CLOCKS = 1.0  # seconds
+_HEARTBEAT = 4.0  # seconds; HAProxy's own is 3, and it keeps a dead session for 5
 _SETTLED = 5  # adverts without one make a backup master: one that stays backup for longer hears them
 
 
@@ -40,7 +41,8 @@ def hears_adverts(node: NodeStatus, interval: float) -> bool | None:
     if node.keepalived == "running" and node.role == "backup" and node.time - node.since > _SETTLED * interval:
         return True
     age = node.agent.pair.peer.advert_age if node.agent.pair else None
-    if age is not None and age <= _SETTLED * interval:
+    counts_for = min(_SETTLED * interval, node.time - node.since - interval if node.is_master else _SETTLED * interval)
+    if age is not None and age <= counts_for:  # a master counts those alone that it has heard since it is one
         return True
     return False if node.is_master or (node.agent.pair and age is not None) else None
 
@@ -67,7 +69,8 @@ def _silent(here: NodeStatus, peer: str, reached: Reached, interval: float) -> I
     others = []
     if hears_adverts(here, interval):
         others.append("VRRP")
-    if here.haproxy.peer_established:
+    age = here.agent.pair.peer.tables_age if here.agent.pair else None
+    if here.haproxy.peer_established and (age is None or age <= _HEARTBEAT):
         others.append("HAProxy's replication")
     if others:
         what = f"{reached.ssh} It lives: {' and '.join(others)} hear it."

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from elsewhere import TAIL, Elsewhere
 from hypothesis import settings
 from interop.remotes import program
-from system.elsewhere import TAIL, Elsewhere
 from system.ipvs_kernel import PACKAGE, PROGRAM, run
 from system.ipvs_kernel_init import INSIDE
 

@@ -89,7 +89,8 @@ def test_a_dead_master_is_told_by_the_node_that_took_over(well):
     well.crash(master)
     try:
         eventually(lambda: well.masters() and backup in well.masters(), 15.0)
-        said = until(backup, 1, f"{backup.name} has the VIPs")
+        until(backup, 1, f"{backup.name} has the VIPs")
+        said = until(backup, 1, "dead, or cut off", 15.0)
         assert "dead, or cut off" in said.findings(master)
     finally:
         well.boot(master)

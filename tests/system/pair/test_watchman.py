@@ -230,3 +230,27 @@ def test_a_dead_passive_node_is_reported(pair, both):
     pair.boot(backup)
     pair.settled()
     eventually(lambda: troubles(pair, master) == "")
+
+
+def test_a_reload_and_a_site_that_is_read_anew_make_no_node_less_fit(pair, both):
+    """The new worker has not checked its servers yet; they are as the old one left them."""
+    slow = pair.site.replace('"300ms"', '"4s"')
+    assert slow != pair.site
+    pair.write(slow)
+    try:
+        for node in both:
+            node.run("lbkit apply")
+        pair.settled()
+        for node in both:
+            node.run("lbkit reload")
+            node.run("lbkit apply")
+            until = time.monotonic() + 2.5
+            while time.monotonic() < until:
+                assert "servers_down" not in tracked(node)
+                time.sleep(0.02)
+            assert "is told: servers_down 1" not in node.log("agent").rpartition("read anew")[2]
+        assert pair.master == both[0]
+    finally:
+        pair.write(pair.site)
+        for node in both:
+            node.run("lbkit apply")

@@ -69,8 +69,10 @@ class Elsewhere(ABC):
     def _run(self) -> None:
         hanging = f"-o faulthandler_timeout={HANGS_AFTER} -o faulthandler_exit_on_timeout=true"
         place = ("--rootdir", str(self._config.rootpath), "-c", str(self._config.inipath))
-        command = [sys.executable, *f"-m pytest -p no:cacheprovider {hanging}".split(), *place, *self._nodeids]
-        with tempfile.NamedTemporaryFile("r") as reports:
+        with tempfile.NamedTemporaryFile("w+") as asked, tempfile.NamedTemporaryFile("r") as reports:
+            asked.writelines(f"{nodeid}\n" for nodeid in self._nodeids)  # more than a command line takes
+            asked.flush()
+            command = [sys.executable, *f"-m pytest -p no:cacheprovider {hanging}".split(), *place, f"@{asked.name}"]
             environment = {REPORTS: reports.name, "PYTHONDONTWRITEBYTECODE": "1"}
             self._ended = self.run(command, HANGS_AFTER + SECONDS_A_TEST * len(self._nodeids), environment)
             for line in (line for line in reports if line.endswith("\n")):  # it may have died within one
