@@ -130,12 +130,13 @@ def _logs() -> list[str]:
 
 
 def _forget_stale(site: Site) -> None:
-    """Where a pid file names any process that lives, keepalived says that it runs already, and ends with success."""
+    """Where a pid file names any process, a dead one too that nobody has waited for, keepalived says that it runs already,
+    and ends with success.
+    """
     own = [Path(site.keepalived.runtime, name) for name in ("vrrp.pid", "checkers.pid")]
     for place in (Path(site.keepalived.pid_file), *(map(Path, _OF_THE_UNIT) if is_service(site) else own)):
         with suppress(OSError, ValueError):
-            comm = Path(f"/proc/{int(place.read_text())}/comm")
-            if not comm.exists() or comm.read_text().strip() != "keepalived":
+            if not vrrp.lives(int(place.read_text())):
                 place.unlink(missing_ok=True)
 
 

@@ -87,10 +87,18 @@ def process_id(site: Site) -> int | None:
     """Of the keepalived that the pid file names; None: none, or the number has become another process's."""
     try:
         pid = int(Path(site.keepalived.pid_file).read_text())
-        lives = Path(f"/proc/{pid}/comm").read_text().strip() == "keepalived" and state_of(pid) not in (None, "Z", "X")
     except (OSError, ValueError):
         return None
-    return pid if lives else None
+    return pid if lives(pid) else None
+
+
+def lives(pid: int) -> bool:
+    """Whether that is a keepalived that is not dead."""
+    try:
+        comm = Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return False
+    return comm == "keepalived" and state_of(pid) not in (None, "Z", "X")
 
 
 def state_of(pid: int) -> str | None:
