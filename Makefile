@@ -29,9 +29,9 @@ bench: $(VENV)/ready  ## every benchmark, and docs/performance.md anew
 	@sh tools/system-packages
 	$(RUN)python -m benchmarks --write docs/performance.md
 
-fuzz: $(VENV)/ready  ## SECONDS=600 on each: the readers of DICOM PDUs, HTTP answers, HAProxy's and IPVS's replies
+fuzz: $(VENV)/ready  ## SECONDS=600 on each: the readers of DICOM PDUs, HTTP answers, HAProxy's and IPVS's replies, VRRP's adverts
 	$(RUN)pip install --quiet 'atheris>=2.3'
-	for target in pdu_reader http_answer haproxy_replies ipvs_replies; do \
+	for target in pdu_reader http_answer haproxy_replies ipvs_replies vrrp_adverts; do \
 	    $(RUN)python fuzz/$$target.py -artifact_prefix=fuzz/corpus/$$target- -max_total_time=$(SECONDS) || exit 1; done
 
 docs: $(VENV)/ready  ## docs/checks.md, from what the checks declare

@@ -9,21 +9,31 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
+import pytest
 from elsewhere import TAIL, Elsewhere
 
 _STOPS_WITHIN = 5.0  # seconds
 
 
 class Beside(Elsewhere):
-    """Another process."""
+    """Another process. `modest`: it takes what the others leave of the CPUs, for it has nothing that must be in time."""
 
     _process: subprocess.Popen[str] | None = None
+
+    def __init__(self, config: pytest.Config, items: list[pytest.Item], folder: Path, modest: bool) -> None:
+        super().__init__(config, items, folder)
+        self._modest = modest
 
     def run(self, command: list[str], timeout: float, environment: Mapping[str, str]) -> str:
         self._config.add_cleanup(self._stop)
         self._process = subprocess.Popen(
-            command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            ["nice", "-n", "15", *command] if self._modest else command,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         try:
             said = self._process.communicate(timeout=timeout)[0]

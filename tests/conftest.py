@@ -8,12 +8,17 @@ from elsewhere import REPORTS, pytest_configure, pytest_runtest_makereport, pyte
 __all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtestloop"]
 
 HERE = Path(__file__).parent
-BESIDE = (HERE / "unit", HERE / "system" / "pair")  # the second takes longer, so that it is waited for last
+UNIT = HERE / "unit"
+BESIDE = (HERE / "system", UNIT, HERE / "system" / "pair")  # as they are waited for
 
 
 @pytest.hookimpl(trylast=True)  # when all that is deselected is gone
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if REPORTS in os.environ or len({item.path.parent for item in items}) == 1:
+        return
     for folder in BESIDE:
-        if REPORTS not in os.environ and any(folder not in item.path.parents for item in items):
-            items.sort(key=lambda item: folder in item.path.parents)  # last: by then they have been run
-            Beside(config, items, folder)
+        items[:] = [
+            *(one for one in items if one.path.parent != folder),
+            *(one for one in items if one.path.parent == folder),
+        ]
+        Beside(config, items, folder, modest=folder == UNIT)

@@ -24,13 +24,13 @@ TAIL = 8000  # characters of an output that a failure shows
 
 
 class Elsewhere(ABC):
-    """Where the tests below `folder` run. Most of them wait: for a machine that starts, for time to pass."""
+    """Where the tests of `folder` run. Most of them wait: for a machine that starts, for time to pass."""
 
     def __init__(self, config: pytest.Config, items: list[pytest.Item], folder: Path) -> None:
-        """Each of `items` that is below the folder is replaced by one that stands for it."""
+        """Each of `items` that is in the folder itself is replaced by one that stands for it."""
         self._config = config
         for at, item in enumerate(items):
-            if folder in item.path.parents:
+            if item.path.parent == folder:
                 items[at] = Stand.from_parent(item.parent, test=item, place=self)
         self._nodeids = [item.nodeid for item in items if isinstance(item, Stand) and item.place is self]
         self._ended = "it could not be started; see the exception in its thread"
@@ -64,7 +64,8 @@ class Elsewhere(ABC):
 
     def why_not(self) -> str:
         """Why there is no report."""
-        return f"not run, or not to its end: {self._ended}"
+        said, self._ended = self._ended, "see the first of these tests"
+        return f"not run, or not to its end: {said}"
 
     def _run(self) -> None:
         hanging = f"-o faulthandler_timeout={HANGS_AFTER} -o faulthandler_exit_on_timeout=true"
@@ -103,12 +104,12 @@ class Reporter:
 
     def __init__(self, config: pytest.Config, file: str) -> None:
         self._config = config
-        self._file = file
+        self._file = open(file, "a", buffering=1)  # noqa: SIM115  (now: some tests become another user for a while)
+        config.add_cleanup(self._file.close)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        with open(self._file, "a") as reports:
-            reports.write(f"{data!r}\n")
+        self._file.write(f"{data!r}\n")
 
 
 PLACES = pytest.StashKey[list[Elsewhere]]()

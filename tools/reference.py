@@ -10,7 +10,20 @@ from lbkit.checks.kind import CheckKind, Params
 from lbkit.checks.reasons import REASONS
 from lbkit.checks.registry import Registry
 from lbkit.durations import PATTERN, written
-from lbkit.site.model import Alerts, CaFamily, Certificate, FirewallSettings, Node, Pair, Site
+from lbkit.site.model import (
+    AgentSettings,
+    Alerts,
+    CaFamily,
+    Certificate,
+    FallbackPage,
+    FirewallSettings,
+    HaproxySettings,
+    KeepalivedSettings,
+    Node,
+    Pair,
+    Site,
+    Ssh,
+)
 from lbkit.site.services import CheckReference, Fallback, Persistence, RealServer, Termination, Vip
 from lbkit.site.values import Table
 
@@ -66,7 +79,12 @@ TABLES: dict[str, type[Table]] = {
     "[certificates.NAME]": Certificate,
     "[pair]": Pair,
     "[[pair.nodes]]": Node,
+    "[pair.ssh]": Ssh,
+    "[haproxy]": HaproxySettings,
+    "[keepalived]": KeepalivedSettings,
+    "[agent]": AgentSettings,
     "[firewall]": FirewallSettings,
+    "[fallback_page]": FallbackPage,
     "[alerts]": Alerts,
 }
 

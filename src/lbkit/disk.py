@@ -83,10 +83,11 @@ def locked(path: Path, timeout: float, mode: int = 0o600, group: int = -1) -> It
     """Hold the lock file at `path`; it is made with `mode` and `group` where it is missing, and stays.
 
     Raises CannotRun where another process (or thread) holds it for longer than `timeout` seconds, or it can't be opened.
-    Whoever may open it may hold it up, hence the mode.
+    Whoever may open it may hold it up, hence the mode. A symbolic link is not followed: who may write in the folder, as the
+    agent may in that of the state, would have root give another file away.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as e:
         raise CannotRun(f"{path} can't be opened: {e.strerror}. Check the folder and who may write it.") from None
     try:

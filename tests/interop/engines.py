@@ -89,7 +89,10 @@ class Running:
         while True:
             found = self.stat(vip)
             unchecked = [
-                name for name, row in found.items() if row["check_status"].removeprefix("* ") in ("", "INI", "UNK")
+                name
+                for name, row in found.items()
+                if row["check_status"].removeprefix("* ") in ("", "INI", "UNK")
+                or row["status"].startswith("UP 0/")  # about to be DOWN
             ]
             if not unchecked:
                 return found

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from interop.agents import eventually
 from interop.engines import haproxy, rendered, running, short
 from interop.remotes import free_port
 from unit.site_text import server, vip
@@ -58,6 +59,7 @@ def test_one_that_takes_no_more_clients_answers_all_the_same(short: Path, haprox
             found.wait_for("V", {"s": "UP"})
             for _ in range(12):
                 clients.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            eventually(lambda: "\nCurrConns: 10\n" in found.ask("show info"))
             host, _, number = statistics.partition(":")
             with socket.create_connection((host, int(number)), 5) as page:
                 page.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")

@@ -153,6 +153,36 @@ def test_the_node_reaches_others_and_is_pinged(lan: Lan, node: Node) -> None:
             pass
 
 
+def test_a_connection_that_was_open_before_goes_on_whoever_speaks_first(lan: Lan, node: Node) -> None:
+    """Such as HAProxy's to a real server that has yet to answer: the kernel tracks none before the first ruleset."""
+    with lan.client.inside():
+        server = socket.create_server((CLIENT, 104))
+    with server:
+        with lan.node.inside():
+            asking = socket.create_connection((CLIENT, 104), timeout=2)
+        with asking, server.accept()[0] as answering:
+            asking.sendall(b"question")
+            assert answering.recv(100) == b"question"
+            node.apply()
+            answering.sendall(b"answer")
+            assert asking.recv(100) == b"answer"
+
+
+def test_that_a_packet_of_layer_4_was_too_large_gets_through(lan: Lan, node: Node) -> None:
+    """A router on the way to a client says so to the VIP, which a real server has sent it from."""
+    node.apply()
+    too_large = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 1500, 1, 0x4000, 64, 6, 0, *map(socket.inet_aton, (FOUR, CLIENT)))
+    told = struct.pack("!HH", 0, 1400) + too_large + struct.pack("!HHI", 104, 40_000, 1)
+    total = sum(struct.unpack(f"!{len(told) // 2}H", told), 0x0304)
+    total = (total >> 16) + (total & 0xFFFF)
+    checksum = ~(total + (total >> 16)) & 0xFFFF
+    with lan.node.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as hearing:
+        hearing.settimeout(NO_ANSWER)
+        with lan.client.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as telling:
+            telling.sendto(struct.pack("!BBH", 3, 4, checksum) + told, (FOUR, 0))
+        assert hearing.recv(200)[20:22] == b"\x03\x04"
+
+
 def hears_vrrp(lan: Lan, sender: Namespace) -> bool:
     with lan.node.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, 112) as hearing:
         hearing.settimeout(NO_ANSWER)

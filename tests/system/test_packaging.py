@@ -17,6 +17,7 @@ from interop.remotes import program
 from lbkit.haproxy.transparent import SH_NAME
 from lbkit.ipvs.wanted import SCHEDULERS
 from lbkit.pair import settings
+from lbkit.pair.second_chance import SYSCTLS
 from lbkit.site.model import AgentSettings, Site
 
 PACKAGING = Path(__file__).parent.parent.parent / "packaging"
@@ -98,8 +99,21 @@ def test_before_keepalived_starts_a_pid_file_goes_that_names_something_else(tmp_
 
 def test_sysctl_sets_what_apply_sets():
     lines = (PACKAGING / "sysctl.d" / "lbkit.conf").read_text().splitlines()
-    named = {line.removeprefix("-").partition(" =")[0] for line in lines if line.endswith("= 1")}
-    assert named == {settings.name(path) for path in settings.NONLOCAL.values()}
+    named = dict(line.removeprefix("-").split(" = ") for line in lines if not line.startswith("#"))
+    of_interfaces = {f"net.ipv4.conf.all.{name}": value for name, value in SYSCTLS.items()}
+    assert named == {settings.name(path): "1" for path in settings.NONLOCAL.values()} | of_interfaces
+
+
+def test_when_the_agent_has_ended_in_whatever_way_this_node_is_no_longer_at_fault(tmp_path):
+    (command,) = re.findall(r"^ExecStopPost=-/bin/sh -c '(.*)'$", UNIT.read_text(), re.MULTILINE)
+    fault = tmp_path / Site.model_fields["keepalived"].default_factory().runtime.lstrip("/") / "fault"
+    fault.parent.mkdir(parents=True)
+    command = command.replace("/run/", f"{tmp_path}/run/")
+    ran("/bin/sh", "-c", command)
+    assert not fault.exists()
+    fault.write_text("1\n")
+    ran("/bin/sh", "-c", command)
+    assert fault.read_text() == "0\n"
 
 
 def test_systemd_would_find_what_is_wrong(unit):

@@ -55,6 +55,15 @@ def test_what_is_forced_is_newer_than_both() -> None:
     assert forced.compared(ours) == forced.compared(theirs) == "newer"
 
 
+@pytest.mark.parametrize(("many", "few"), [(REMEMBERED, 2), (2, REMEMBERED), (REMEMBERED, REMEMBERED)])
+def test_what_is_forced_is_newer_than_both_however_much_either_remembers(many: int, few: int) -> None:
+    ours = after("a", *(f"ours {number}" for number in range(many)))
+    theirs = after("a", *(f"theirs {number}" for number in range(few)), node="lb2")
+    forced = ours.over(theirs, "lb1")
+    assert forced.compared(ours) == forced.compared(theirs) == "newer"
+    assert len(forced.history) <= REMEMBERED
+
+
 def test_only_so_many_generations_are_remembered() -> None:
     made = after(*(str(number) for number in range(2 * REMEMBERED)))
     assert len(made.history) == REMEMBERED

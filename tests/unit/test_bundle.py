@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -85,6 +86,30 @@ def test_relative_files_go_beside_the_site_file_absolute_ones_to_their_places(si
     assert files["/srv/lbkit/tls/web.key"].secret
     assert files["/srv/lbkit/tls/both.pem"].mode == 0o600
     assert files[f"{site_file.parent}/tls/ca.crl"].content == b"list"
+
+
+def test_a_file_that_is_named_in_two_ways_is_one_and_secret_if_either_is(site_file: Path) -> None:
+    text = site_file.read_text().replace('"tls/ca.pem"', f'"{site_file.parent}/tls/web.key"')
+    site_file.write_text(text)
+    files = [one for one in bundle.gather(site_file).installed(site_file) if one.path.name == "web.key"]
+    assert [one.secret for one in files] == [True]
+
+
+def test_what_came_with_two_contents_for_one_place_is_refused(site_file: Path) -> None:
+    one, *_ = bundle.gather(site_file).files
+    two = replace(one, given=f"./{one.given}", content=b"other")
+    with pytest.raises(Misuse, match="came with two contents"):
+        Bundle(b"", 0o644, (one, two)).installed(site_file)
+
+
+def test_a_key_in_a_file_for_certificates_is_secret(site_file: Path) -> None:
+    (site_file.parent / "tls/ca.pem").write_bytes(PEM + KEY)
+    assert [one.secret for one in bundle.gather(site_file).files if one.given == "tls/ca.pem"] == [True]
+
+
+def test_files_beyond_the_sites_folder_may_be_others_too(site_file: Path) -> None:
+    files = bundle.gather(site_file).installed(Path("/srv/lbkit/site.toml"))
+    assert {str(one.path) for one in files if one.shared} == {f"{site_file.parent}/tls/ca.crl"}
 
 
 @pytest.mark.parametrize("name", sorted(CONTENTS.keys() - {"pfx.password"}))

@@ -46,10 +46,11 @@ def test_of_a_pair(tmp_path: Path) -> None:
         'ct state untracked ip6 daddr 2001:db8::11 tcp dport 104 accept comment "SIX"',
         'ip daddr 192.0.2.10 tcp dport { 443, 8443 } accept comment "SEVEN"',
         "ct state established,related accept",
-        "ct state invalid counter drop",
         "icmp type { destination-unreachable, echo-request, time-exceeded, parameter-problem } accept",
         "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request, "
         "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept",
+        'socket wildcard 0 tcp flags & (syn | ack) == ack accept comment "open before this was loaded"',
+        "ct state invalid counter drop",
         'ip saddr 198.51.100.0/24 tcp dport 22 accept comment "ssh"',
         'ip6 saddr 2001:db8:9::/64 tcp dport 22 accept comment "ssh"',
         'ip saddr 198.51.100.0/24 tcp dport 5666 accept comment "own"',

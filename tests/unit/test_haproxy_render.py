@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +23,6 @@ from lbkit.haproxy.render import Rendered, render
 from lbkit.lint import lint
 from lbkit.site import profiles
 from lbkit.site.load import load_site
-from lbkit.state.node import node_of
 
 GOLDEN = Path(__file__).parent / "haproxy" / "ccw.cfg"
 S = server("s", "192.0.2.11:80")
@@ -382,40 +380,6 @@ def test_the_agent_watches_what_haproxy_cannot_and_what_nobody_can_prepare(tmp_p
     (tmp_path / "site.toml").write_text(site(*rows))
     loaded = load_site(tmp_path / "site.toml", Registry().models())
     assert [one.label for one in by_agent(loaded, Registry().kind)] == ["busy", "unknown"]
-
-
-# --- nodes ----------------------------------------------------------------------------------------------------------
-
-NODES = [{"name": "lb1", "address": "198.51.100.77"}, {"name": "lb2", "address": "127.0.0.9"}]
-
-
-@pytest.fixture
-def paired(tmp_path, monkeypatch):
-    monkeypatch.delenv("LBKIT_NODE", raising=False)
-    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere.hospital.example")
-    (tmp_path / "site.toml").write_text(site(vip("V", "192.0.2.1:80", S), pair={"nodes": NODES}))
-    return load_site(tmp_path / "site.toml", Registry().models())
-
-
-def test_this_node_is_the_one_that_is_given_else_of_the_environment_else_of_this_host_else_of_this_address(
-    paired, monkeypatch
-):
-    assert node_of(paired).name == "lb2"
-    monkeypatch.setattr(socket, "gethostname", lambda: "lb1.hospital.example")
-    assert node_of(paired).name == "lb1"
-    monkeypatch.setenv("LBKIT_NODE", "lb2")
-    assert node_of(paired).name == "lb2"
-    assert node_of(paired, "lb1").name == "lb1"
-
-
-def test_a_node_that_is_not_of_the_pair_is_misuse_and_so_is_none(paired, monkeypatch):
-    with pytest.raises(
-        Misuse, match=r"no node of site test is called 'lb3'\. There are lb1 and lb2: give one with --node"
-    ):
-        node_of(paired, "lb3")
-    monkeypatch.setattr("lbkit.state.node.is_of_this_machine", lambda address: False)
-    with pytest.raises(Misuse, match=r"this machine .* is no node of site test\. Say which it is with --node"):
-        node_of(paired)
 
 
 def test_an_ipv6_source_stands_in_brackets(rendered):

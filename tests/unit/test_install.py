@@ -1,10 +1,12 @@
 import os
 import resource
 import stat
+from dataclasses import replace
 
 import pytest
 from unit.machine import Engine, a_machine
 
+from lbkit import disk
 from lbkit.errors import CannotRun, EngineError, RolledBack
 from lbkit.install.manifest import Manifest
 from lbkit.install.ritual import install
@@ -187,6 +189,27 @@ def test_a_file_that_was_there_as_wanted_before_lbkit_came_is_not_lbkits_to_remo
     assert machine.install(machine.file("a", "1")) == ()
     assert machine.install() == ()
     assert machine.path("a").exists()
+
+
+def test_a_file_that_others_use_too_stays_and_what_it_was_is_kept(machine):
+    machine.put("ca", "theirs")
+    shared = replace(machine.file("ca", "new"), shared=True)
+    machine.install(machine.file("a", "1"), shared)
+    assert [change.path for change in machine.install(machine.file("a", "2"))] == [machine.path("a")]
+    assert machine.path("ca").read_text() == "new"
+    assert machine.path("ca.before-lbkit").read_text() == "theirs"
+
+
+def test_a_lock_that_is_a_link_is_not_followed(machine):
+    machine.put("shadow", "secret", 0o600)
+    machine.manifest.parent.mkdir()
+    machine.manifest.with_name(f"{machine.manifest.name}.lock").symlink_to(machine.path("shadow"))
+    with (
+        pytest.raises(CannotRun, match="can't be opened"),
+        disk.locked(machine.manifest.with_name(f"{machine.manifest.name}.lock"), 0.1, 0o666),
+    ):
+        pass
+    assert machine.path("shadow").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

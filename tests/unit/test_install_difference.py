@@ -88,6 +88,16 @@ def test_secrets_are_never_shown_nor_guessable_from_the_manifest(machine):
     assert "its content is secret" in machine.changes(open_now)[0].summary
 
 
+def test_a_key_that_was_there_is_not_shown_where_a_certificate_alone_is_wanted(machine):
+    machine.put("web.pem", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n")
+    (change,) = machine.changes(machine.file("web.pem", "certificate\n"))
+    assert (change.lines, change.notes[0]) == ((), "its content is secret")
+    machine.install(machine.file("web.pem", "certificate\n"))
+    machine.put("web.pem", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n")
+    (change,) = machine.changes()
+    assert (change.kind, change.lines) == ("removed", ())
+
+
 @pytest.mark.parametrize("path", ["relative/a", "/etc/../a", "/etc/a\0b"])
 def test_a_path_that_cannot_be_is_misuse(path):
     with pytest.raises(Misuse, match="is no place for a file"):

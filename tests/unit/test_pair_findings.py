@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lbkit.operate.node_status import AgentStatus, HaproxyStatus, NodeStatus
 from lbkit.operate.pair_alike import intents_that_differ
-from lbkit.operate.pair_link import Reached, hears_adverts
+from lbkit.operate.pair_link import Reached, agents_reach_each_other, hears_adverts, vrrp_gets_through
 from lbkit.operate.pair_status import PairStatus, findings
 from lbkit.state.applied import Applied
 from lbkit.state.intents import Intent
@@ -235,3 +235,24 @@ def test_the_code_says_2_exactly_where_both_or_neither_has_the_vips(one, other):
     assert found.as_dict()["code"] == found.exit_code
     if there is not None and None not in (here.keepalived, there.keepalived):
         assert (found.exit_code == 2) is (here.has_addresses == there.has_addresses)
+
+
+def test_that_a_node_has_left_the_pair_is_told_once_by_whoever_knows():
+    gone = "lb2 left the pair at 2026-11-23 09:00:00 (anna@lb2)"
+    for here, there in ((replace(MASTER, left=gone), BACKUP), (MASTER, replace(BACKUP, left=gone))):
+        (found,) = told(here, there).findings
+        assert (found.level, found.what) == ("wrong", f"{gone}: the other one goes on alone.")
+        assert "lbkit pair maintenance off" in found.todo
+    assert gone in text(told(replace(MASTER, left=gone), None, CUT))
+
+
+def test_the_ways_of_vrrp_and_of_the_agents_are_known_from_those_that_listen():
+    deaf = node("lb2", "master", agent=agent("lb2", "master"))
+    assert vrrp_gets_through(MASTER, BACKUP, 1.0) is True
+    assert vrrp_gets_through(BACKUP, None, 1.0) is True
+    assert vrrp_gets_through(MASTER, None, 1.0) is None
+    assert vrrp_gets_through(MASTER, deaf, 1.0) is False
+    assert agents_reach_each_other(MASTER, BACKUP) is True
+    cut = replace(BACKUP, agent=agent("lb2", "backup", peer={"trouble": "node lb1 can't be reached"}))
+    assert agents_reach_each_other(MASTER, cut) is False
+    assert agents_reach_each_other(replace(MASTER, agent=AgentStatus("none")), None) is None

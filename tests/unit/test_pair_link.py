@@ -43,9 +43,10 @@ def loaded(tmp_path: Path) -> Site:
     return lbkit.load_site(written(tmp_path))
 
 
-def written(folder: Path, **more: Any) -> Path:
+def written(folder: Path, *, ssh: Any = None, **more: Any) -> Path:
     file = folder / "site.toml"
-    file.write_text(site(vip("V", "192.0.2.50:80", server("s", "192.0.2.60:80")), pair={"nodes": NODES}, **more))
+    pair = {"nodes": NODES} | ({"ssh": ssh} if ssh else {})
+    file.write_text(site(vip("V", "192.0.2.50:80", server("s", "192.0.2.60:80")), pair=pair, **more))
     return file
 
 
@@ -255,3 +256,19 @@ def test_lines_come_whole_however_they_are_cut(lines: list[bytes], size: int) ->
             found.append(line)
     assert found == lines
     assert len(reader) == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of somebody else")
+def test_who_may_not_read_this_nodes_key_is_told_so_and_not_that_the_nodes_have_not_met(tmp_path: Path) -> None:
+    key = Path("/tmp") / f"lbkit-key-{os.getpid()}"  # a folder that others may enter
+    key.write_text("a key")
+    key.chmod(0o600)
+    loaded = lbkit.load_site(written(tmp_path, ssh={"key_file": str(key), "port": 1}))
+    assert loaded.pair is not None
+    os.seteuid(65534)
+    try:
+        with pytest.raises(NotAllowed, match=rf"can't be asked by this user: {key} is root's"):
+            Link(loaded, loaded.pair.nodes[1]).ask("hello")
+    finally:
+        os.seteuid(0)
+        key.unlink()

@@ -54,6 +54,10 @@ TABLE = {
         replace(BACKUP, haproxy=None, servers_up=None, role="unknown"),
         {"servers_down": True},
     ),
+    "a node whose agent begins, and the other one is silent": (
+        replace(MASTER, haproxy=None, servers_up=None, role="unknown", peer=NEVER),
+        {"fault": False},  # that of before may have left it
+    ),
     "after a boot": (
         keepalived("dead", held=False, haproxy=None, servers_up=None, role="unknown"),
         {"servers_down": True, "holder": False},

@@ -53,7 +53,7 @@ def test_where_nothing_runs_nobody_has_the_vips_and_each_thing_is_told(paired):
     ran = lbkit("pair", "status", **paired)
     assert (ran.returncode, ran.stderr) == (2, "")
     for said in ("lb1 does not have the VIPs", "keepalived does not run", "HAProxy does not run", "no agent answers",
-                 "lbkit apply", "can't be reached over ssh"):  # fmt: skip
+                 "lbkit apply", "this node and lb2 have not met. → lbkit pair setup"):  # fmt: skip
         assert said in " ".join(ran.stdout.split())
 
 

@@ -231,6 +231,12 @@ def test_a_screen_that_is_too_low_for_all_shows_what_wants_a_look(view, vips, he
     assert "OTHER" in shown
 
 
+def test_a_screen_says_which_node_of_a_pair_has_the_vips(view):
+    console = Console(file=io.StringIO(), width=140, height=20)
+    console.print(screen([view(DOWN)], "", console, "lb2 has the VIPs"))
+    assert console.file.getvalue().partition("\n")[0].rstrip().endswith("Ctrl-C ends  lb2 has the VIPs")
+
+
 def test_a_screen_says_what_the_trouble_is():
     console = Console(file=io.StringIO(), width=140, height=20)
     console.print(screen([], "HAProxy does not answer\x1b[2J", console))

@@ -1,4 +1,4 @@
-"""`lbkit agent`: the process that watches layer 4, and how it is."""
+"""`lbkit agent`: the process that watches layer 4 and the pair, and how it is."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def agent(
     as_json: Json = False,
     site: SiteFile = None,
 ) -> None:
-    """Check the real servers of layer 4 all day, and keep IPVS right.
+    """Check the real servers of layer 4 all day, and keep IPVS right; in a pair, be the node's watchman.
 
-    SIGHUP reads the site file anew. SIGTERM ends it, and leaves IPVS as it is: it forwards on.
+    There it tells keepalived what this node is fit for, and asks the other node each second. SIGHUP reads the site file
+    anew. SIGTERM ends it, and leaves IPVS and what keepalived was told as they are.
     --status exits with 0 if all is well, 1 if there is trouble, 2 if none runs, or it hangs.
 
     \b

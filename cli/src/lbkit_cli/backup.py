@@ -91,8 +91,8 @@ def restore(
 ) -> None:
     """Put a backup's site in force on this node: tried first, shown, whole or not at all; with its intents.
 
-    Of intents the newer win. Exits with 0 if it is in force, 2 if it could not be, and all is as it was, 3 if it is wrong or
-    secrets are missing.
+    Of intents the newer win. In a pair `lbkit pair sync` then gives the site to the other node.
+    Exits with 0 if it is in force, 2 if it could not be, and all is as it was, 3 if it is wrong or secrets are missing.
 
     \b
     Example: lbkit restore lb1.json --password-file /root/backup-password --dry-run

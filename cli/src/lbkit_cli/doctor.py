@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
 _PROGRAMS = {  # name: (arguments that print a version, what lbkit needs it for)
     "ipvsadm": (["--version"], "looking at layer-4 VIPs by hand"),
     "keepalived": (["--version"], "the pair"),
+    "ssh": (["-V"], "reaching the other node of the pair"),
+    "sshd": (["-V"], "letting the other node of the pair in"),
+    "nft": (["--version"], "sessions that outlive a failover, the firewall, transparent VIPs"),
     "snmpd": (["-v"], "SNMP"),
     "openssl": (["version"], "looking at certificates by hand"),
 }
+_LEAST = {"keepalived": (2, 2)}
 _TABLE = Path("/proc/net/ip_vs")
 _PLACES = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not on the PATH of everybody who may ask
 
@@ -48,6 +53,7 @@ def doctor(
 ) -> None:
     """Look at this machine: Python, plugins, engines and their versions; whether the site's HAProxy and agent answer.
 
+    On a node of a pair also: which node it is, its keepalived and its kernel, and whether the other node answers.
     Exits with 1 when something is wrong. What is absent is no fault: not every node needs every engine.
 
     \b
@@ -133,6 +139,7 @@ def _of_site(given: str | None) -> list[Finding]:
     """Whether the engines and the agent of the site file, where there is one, run and may be asked."""
     from lbkit import load_site
     from lbkit.site.found import site_file
+    from lbkit_cli import doctor_pair
 
     try:
         file = site_file(given)
@@ -144,7 +151,9 @@ def _of_site(given: str | None) -> list[Finding]:
         return [Finding("site", "wrong", f"{e}")]
     modes = {vip.mode for vip in site.vips}
     found = [_asked("haproxy of the site", lambda: _haproxy_of(site))] if "l7-snat" in modes else []
-    return [*found, _asked("agent of the site", lambda: _agent_of(site))] if "l4-dr" in modes else found
+    pair = [_asked(name, look) for name, look in doctor_pair.looks(site)]
+    agent = [_asked("agent of the site", lambda: _agent_of(site))] if "l4-dr" in modes or pair else []
+    return [*found, *agent, *pair]
 
 
 def _asked(name: str, ask: Callable[[], str]) -> Finding:
@@ -184,5 +193,9 @@ def _program(name: str) -> Finding:
         ran = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as e:
         return Finding(name, "wrong", f"{path} does not run: {e}")
-    said = (ran.stdout or (ran.stderr if ran.returncode == 0 else "")).strip().splitlines()
-    return Finding(name, "ok", said[0] if said else path)
+    said = next(iter((ran.stdout or (ran.stderr if ran.returncode == 0 else "")).strip().splitlines()), path)
+    version = re.search(r"(\d+)\.(\d+)", said)
+    least = _LEAST.get(name)
+    if least and version and tuple(map(int, version.groups())) < least:
+        return Finding(name, "wrong", f"{said}: lbkit needs {'.'.join(map(str, least))} or later. Install that.")
+    return Finding(name, "ok", said)

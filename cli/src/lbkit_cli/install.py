@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Engine(StrEnum):
-    """The engines that VIPs are on, what moves their addresses, and what lets clients in."""
+    """The parts of a node: the engines that VIPs are on, what moves their addresses, and what lets clients in."""
 
     HAPROXY = "haproxy"
     IPVS = "ipvs"
@@ -30,7 +30,7 @@ class Engine(StrEnum):
 
 
 Only: TypeAlias = Annotated[
-    Engine | None, typer.Option("--only", help="This engine's part alone. [default: all]", show_default=False)
+    Engine | None, typer.Option("--only", help="This part alone. [default: all]", show_default=False)
 ]
 CutsSession: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Load a firewall although it cuts the ssh session that this runs in.")
@@ -40,7 +40,7 @@ render_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @render_app.callback()
 def _render() -> None:
-    """Print what lbkit makes of the site file for an engine, without touching anything.
+    """Print what lbkit makes of the site file, without touching anything.
 
     \b
     Example: lbkit render haproxy

@@ -40,8 +40,8 @@ def overview(
     """Show every VIP with its real servers: what operators asked for, and what the checks found.
 
     A VIP is green when all its real servers take new clients, yellow when some do, red when none does. A real server
-    that an operator took out is blue. ▸ marks the one that a Last Successful VIP is stuck to. With a pair the last line
-    says which node has the VIPs.
+    that an operator took out is blue. ▸ marks the one that a Last Successful VIP is stuck to. With a pair a line says
+    which node has the VIPs.
     Exits with 0 if all is green, 1 if something is yellow, unknown or taken out, 2 if a VIP is red; after --watch with 0.
 
     \b
@@ -53,13 +53,13 @@ def overview(
     pause = duration("--interval", interval)
     loaded = load_site(site)
     look = _looking(loaded, vips or (), stats_url, stats_auth_file)
+    find = _finding(loaded, stats_url)
     if watch:
-        _watch(look, pause, as_json, loaded.name)
+        _watch(look, find, pause, as_json, loaded.name)
         return
-    views = look()
-    where = "" if stats_url else _whereabouts(loaded)
+    views, where = look(), find()
     if as_json:
-        print_json(_document(loaded.name, views) | ({"pair": where} if where else {}))
+        print_json(_document(loaded.name, views, where))
     else:
         show(views, console())
         if where:
@@ -67,11 +67,12 @@ def overview(
     raise typer.Exit(exit_code(views))
 
 
-def _whereabouts(site: Site) -> str:
+def _finding(site: Site, url: str | None) -> Callable[[], str]:
+    """What says which node of a pair has the VIPs; of a page of another machine nothing is said."""
     from lbkit.checks.conversation import printable
     from lbkit.operate.whereabouts import whereabouts
 
-    return printable(whereabouts(site))
+    return lambda: "" if url else printable(whereabouts(site))
 
 
 def _looking(site: Site, vips: Sequence[str], url: str | None, auth_file: str) -> Callable[[], Sequence[VipView]]:
@@ -89,7 +90,9 @@ def _looking(site: Site, vips: Sequence[str], url: str | None, auth_file: str) -
     return lambda: overview_of_page(site, page, vips)
 
 
-def _watch(look: Callable[[], Sequence[VipView]], pause: float, as_json: bool, name: str) -> None:
+def _watch(
+    look: Callable[[], Sequence[VipView]], find: Callable[[], str], pause: float, as_json: bool, name: str
+) -> None:
     """Until Ctrl-C. An engine that does not answer, as while it restarts, is told, and asked again."""
     from rich.live import Live
 
@@ -107,19 +110,21 @@ def _watch(look: Callable[[], Sequence[VipView]], pause: float, as_json: bool, n
                     views = look()
                 except EngineError as e:
                     trouble = str(e)
+                where = find()
                 if live:
-                    live.update(screen(views, trouble, terminal), refresh=True)
+                    live.update(screen(views, trouble, terminal, where), refresh=True)
                 elif trouble:
                     print(f"lbkit: {trouble}", file=sys.stderr)
                 elif as_json:
-                    typer.echo(json.dumps(_document(name, views), ensure_ascii=False))
+                    typer.echo(json.dumps(_document(name, views, where), ensure_ascii=False))
                 else:
-                    terminal.print(f"{time.strftime('%H:%M:%S')}  {name}")
+                    terminal.print(f"{time.strftime('%H:%M:%S')}  {name}{f'  {where}' if where else ''}")
                     show(views, terminal)
                 time.sleep(pause)
     except KeyboardInterrupt:
         return
 
 
-def _document(name: str, views: Sequence[VipView]) -> dict[str, object]:
-    return {"site": name, "vips": [view.as_dict() for view in views]}
+def _document(name: str, views: Sequence[VipView], where: str) -> dict[str, object]:
+    found: dict[str, object] = {"site": name, "vips": [view.as_dict() for view in views]}
+    return found | {"pair": where} if where else found

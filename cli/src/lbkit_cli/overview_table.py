@@ -78,9 +78,12 @@ def show(views: Sequence[VipView], console: Console) -> None:
     console.print(overview(views, console))
 
 
-def screen(views: Sequence[VipView], trouble: str, console: Console) -> RenderableType:
-    """What fits on it: VIPs where all is well without their real servers, if it has to be. `trouble`: why none is known."""
-    head = Text(f"{strftime('%H:%M:%S')}  Ctrl-C ends", "dim")
+def screen(views: Sequence[VipView], trouble: str, console: Console, where: str = "") -> RenderableType:
+    """What fits on it: VIPs where all is well without their real servers, if it has to be. `trouble`: why none is known.
+
+    `where`: which node of a pair has the VIPs.
+    """
+    head = Text(f"{strftime('%H:%M:%S')}  Ctrl-C ends{f'  {where}' if where else ''}", "dim")
     if trouble:
         return Group(head, Text(f"\n{printable(trouble)}", "bold red"))
     whole = Group(head, overview(views, console))

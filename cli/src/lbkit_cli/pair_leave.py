@@ -42,7 +42,7 @@ def leave(
     else:
         if done.moved:
             tell_moved(done.moved)
-        _tell(done.steps, done.warnings)
+        _tell(done.steps, done.warnings, dry_run)
     raise typer.Exit(0 if done.told or dry_run else 1)
 
 
@@ -64,15 +64,15 @@ def replace_node(force: Force = False, dry_run: DryRun = False, as_json: Json = 
     if as_json:
         print_json(done.as_dict())
         return
-    _tell(done.steps, ())
+    _tell(done.steps, (), dry_run)
     for number, one in enumerate(done.todo, 1):
         typer.echo(f"{number}. {one}")
 
 
-def _tell(steps: Sequence[str], warnings: Sequence[str]) -> None:
+def _tell(steps: Sequence[str], warnings: Sequence[str], dry_run: bool) -> None:
     from lbkit.checks.conversation import printable
 
     for step in steps:
-        typer.echo(printable(step))
+        typer.echo(f"{'would: ' if dry_run else ''}{printable(step)}")
     for warning in warnings:
         typer.echo(f"warning: {printable(warning)}", err=True)

@@ -21,12 +21,15 @@ class Switch(StrEnum):
 
 def maintenance(
     switch: Annotated[
-        Switch, typer.Argument(help="on: the VIPs leave the node, and stay away. off: it may have them again.")
+        Switch,
+        typer.Argument(
+            metavar="on|off", help="on: the VIPs leave the node, and stay away. off: it may have them again."
+        ),
     ],
     node: Annotated[
         str | None, typer.Argument(metavar="NODE", help="By name. [default: this one]", autocompletion=node_names)
     ] = None,
-    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="`lbkit pair status` shows it.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; `lbkit pair status` shows it.")] = "",
     sessions: SessionsAre = Sessions.KEEP,
     drain_timeout: DrainTimeout = "10m",
     force: Force = False,
@@ -40,14 +43,14 @@ def maintenance(
     A node in maintenance takes over only if the other one can't serve at all. Exits as `lbkit failover`.
 
     \b
-    Example: lbkit pair maintenance on lb1 --why "new kernel"
+    Example: lbkit pair maintenance on lb1 --reason "new kernel"
     """
     from lbkit.operate.failover import Order
     from lbkit.operate.maintenance import maintenance as verb
 
     order = Order(None, sessions.value, duration("--drain-timeout", drain_timeout), force, dry_run)
     progress = tell_progress(as_json or dry_run)
-    done = verb(here_of(site), switch is Switch.ON, node, why=why, order=order, progress=progress)
+    done = verb(here_of(site), switch is Switch.ON, node, why=reason, order=order, progress=progress)
     if as_json:
         print_json(done.as_dict())
     else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 from lbkit_cli.site_option import SiteFile
 
@@ -16,9 +18,10 @@ def pair_receive(site: SiteFile = None) -> None:
     _log_to_syslog()
     from lbkit import Registry, load_site
     from lbkit.operate.receive import Here, serve
-    from lbkit.site.found import site_file_or_first
+    from lbkit.site.found import PLACES, VARIABLE
 
-    file = site_file_or_first(site)  # a new node has none: the other one's is to come there
+    # not ./site.toml: sshd begins in a home, where a draft may lie
+    file = Path(site or os.environ.get(VARIABLE) or PLACES[-1])
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as source:
         serve(Here(file, lambda: load_site(str(file)), Registry().kind), source, sys.stdout.buffer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,7 @@ def _meeting(node: str | None, given: str | None) -> _Meeting:
     from lbkit import load_site
     from lbkit.site.found import site_file
     from lbkit.site.model import Ssh
-    from lbkit.state.node import node_of
+    from lbkit.state.node import NODE, node_of
 
     default = Path("/etc/lbkit/site.toml")
     try:
@@ -97,7 +98,8 @@ def _meeting(node: str | None, given: str | None) -> _Meeting:
         return _Meeting(found.name, file, site, site.pair.ssh)
     if site is not None and given:
         raise Misuse(f"{file} has no [pair]: give it one, or leave --site away on a node that gets its site by sync.")
-    return _Meeting(node or socket.gethostname().partition(".")[0], default, None, Ssh.model_validate({}))
+    name = node or os.environ.get(NODE) or socket.gethostname().partition(".")[0]
+    return _Meeting(name, default, None, Ssh.model_validate({}))
 
 
 def _demand_other(meeting: _Meeting, guest: Invitation) -> None:

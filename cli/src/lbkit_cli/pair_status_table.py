@@ -145,7 +145,12 @@ def _entries(one: NodeStatus | None, vip: str) -> Text:
 def _ways(found: PairStatus) -> str:
     """In the order of what they carry."""
     reached, here, there = found.reached, found.here, found.there
-    parts = [f"ssh {'works' if there else 'does not work'}"]
+    words = {True: "", False: "do NOT ", None: "are not known to "}
+    parts = [
+        f"ssh {'works' if there else 'does not work'}",
+        f"VRRP's adverts {words[reached.vrrp]}get through",
+        f"the agents {words[reached.agents]}reach each other",
+    ]
     if here.haproxy.state == "up":
         parts.append(f"tables {'are replicated' if here.haproxy.peer_established else 'are not'}")
     if reached.probe_here is not None and reached.probe_there is not None:

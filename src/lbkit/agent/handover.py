@@ -77,8 +77,8 @@ class Handover:
         """
         try:
             self._tick(peer_alive)
-        except LbkitError as e:
-            log.error("sessions of the planned switch: %s", e)
+        except Exception as e:  # the next tick comes in time, whatever this one ran into
+            log.error("sessions of the planned switch: %s", e, exc_info=not isinstance(e, LbkitError))
 
     def _tick(self, peer_alive: bool) -> None:
         found = switch.read(self._site)
@@ -100,9 +100,9 @@ class Handover:
         self.until = None
         if not self._clean:
             self._clean = True
-            second_chance.stop()
-            second_chance.leave()
             self._peer.close()
+            second_chance.leave()
+            second_chance.stop()
 
     def _as_new(self, found: Switch, peer_alive: bool) -> None:
         try:

@@ -73,6 +73,7 @@ class Watchman:
         if before is not None:
             self._vrrp.role, self._vrrp.since = before._vrrp.role, before._vrrp.since
             self._haproxy.servers_up = before._haproxy.servers_up
+            self._conversation.goes_on(before._conversation)
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -258,7 +259,7 @@ class Watchman:
         if self._observe:
             return "its agent only observes"
         if track.read(self.site, "maintenance", self._state):
-            return "it is under maintenance"
+            return "it is in maintenance"
         if not self._servers_up(self._loop.time()):
             return "no real server is up"
         if self._vrrp.role == "fault" and not self._judge.fenced and not self._judge.impaired:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 from lbkit.agent.one_thread import OneThread
@@ -18,6 +18,7 @@ from lbkit.errors import LbkitError
 from lbkit.haproxy import peers
 from lbkit.haproxy.checked import COLUMNS, health
 from lbkit.haproxy.engine import Haproxy
+from lbkit.haproxy.rows import Row
 from lbkit.haproxy.sections import FALLBACK
 from lbkit.site.model import Site
 from lbkit.state.pair import HaproxyIs
@@ -30,6 +31,22 @@ _LOOKS_EVERY = 1.0  # seconds between two looks at its real servers and peers
 _TIMEOUT = 2.0  # seconds for each request of these
 _MOST = 1 << 16  # bytes of `show info`
 _COLUMNS = ("pxname", "svname", "status", *COLUMNS)
+_NOT_CHECKED_YET = ("INI", "UNK")
+
+
+def any_up(rows: Iterable[Row], labels: Collection[str]) -> bool | None:
+    """Whether a real server of these VIPs is up, by HAProxy's own checks. None: none is known to be, and one has not been
+    checked yet, as in a worker that somebody else has just started; HAProxy sends it clients meanwhile.
+    """
+    found: bool | None = False
+    for row in rows:
+        if row["pxname"] not in labels or row["svname"] in ("FRONTEND", "BACKEND", FALLBACK):
+            continue
+        if health(row, row.text("status").startswith("DOWN")) == "up":
+            return True
+        if row.text("check_status") in _NOT_CHECKED_YET:
+            found = None
+    return found
 
 
 class HaproxyWatch:
@@ -154,18 +171,17 @@ class HaproxyWatch:
         except LbkitError as e:
             log.debug("HAProxy can't be looked at: %s", e)
             return
+        except Exception:  # the next look comes, whatever this one ran into
+            log.exception("HAProxy can't be looked at")
+            return
         if session is not None and session.established:
             self.heard = self._loop.time() - (session.heard or 0.0)
-        if self.state == "up" and up != self.servers_up:
+        if self.state == "up" and up not in (None, self.servers_up):  # None: they are as the worker before left them
             self.servers_up = up
             self._changed()
 
-    def _any_up(self) -> bool:
-        for row in self._haproxy.runtime.stats(columns=_COLUMNS):
-            own = row["pxname"] in self._labels and row["svname"] not in ("FRONTEND", "BACKEND", FALLBACK)
-            if own and health(row, row.text("status").startswith("DOWN")) == "up":
-                return True
-        return False
+    def _any_up(self) -> bool | None:
+        return any_up(self._haproxy.runtime.stats(columns=_COLUMNS), self._labels)
 
     def _session(self) -> peers.PeerSession | None:
         found = peers.sessions(self._haproxy.runtime)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -18,7 +19,8 @@ _ASKS_EVERY = 2.0  # seconds between two questions who has the address
 class Network:
     """From `start` to `stop`; `on_advert`: called after each of the other node's.
 
-    `sees`: adverts can be seen. `sent`: this node's last advert, `heard`: the other node's, `heard_since`: the first
+    `sees`: adverts can be seen. `sent`: this node's last advert, `heard`: the other node's, where the firewall lets them in;
+    `heard_since`: the first
     of those without a gap, `double`: the last answer of another machine for the address; on the loop's clock, None: none.
     `trouble`: what can't be seen, and why.
     """
@@ -30,7 +32,7 @@ class Network:
         self._peer = peer
         self._on_advert = on_advert
         self._loop = asyncio.get_running_loop()
-        self._adverts = Adverts()
+        self._adverts = Adverts(socket.AF_INET6 if ":" in peer.address else socket.AF_INET)
         anchor = next((one for one in floating(site) if ":" not in one), None)  # IPv6 has no ARP; adverts are enough
         self._doubles = Doubles(anchor, node.interface_of(anchor)) if anchor else None
         self._asked = 0.0
@@ -45,7 +47,8 @@ class Network:
         """Begin with what this user may see."""
         try:
             self._adverts.open()
-            self._loop.add_reader(self._adverts.socket, self._read_adverts)
+            for one in self._adverts.sockets:
+                self._loop.add_reader(one, self._read_adverts)
             self.sees = True
             if self._doubles is not None:
                 self._open_doubles(self._doubles)
@@ -60,7 +63,8 @@ class Network:
     def stop(self) -> None:
         """End."""
         if self.sees:
-            self._loop.remove_reader(self._adverts.socket)
+            for one in self._adverts.sockets:
+                self._loop.remove_reader(one)
             self._adverts.close()
         if self._doubles is not None:
             self._loop.remove_reader(self._doubles.socket)

@@ -112,6 +112,8 @@ class Judge:
         tracked: dict[Tracked, bool] = {}
         if seen.haproxy is not None:
             tracked = {"fault": self.fenced or (self.impaired and seen.confirmed), "haproxy_down": self.impaired}
+        elif not seen.confirmed:
+            tracked = {"fault": False}  # an agent before this one may have left it
         if seen.servers_up is not None:
             tracked["servers_down"] = not seen.servers_up
         elif not (seen.held and seen.keepalived == "running"):  # a master whose agent begins stays one

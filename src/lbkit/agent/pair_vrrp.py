@@ -65,7 +65,7 @@ class VrrpWatch:
             self._doubt.set()
         if state == "dead":
             self._turn("unknown", now)
-        elif state == "running" and self.role == "unknown":
+        elif state == "running" and (self.role == "unknown" or (self._is_blind and self.role != "fault")):
             self._guess(now, holds)
         elif state == "running" and self.role == "master" and self._network.sees:
             sent = max(self._network.sent or self.since, self.since)
@@ -92,6 +92,11 @@ class VrrpWatch:
         finally:
             thread.end()
 
+    @property
+    def _is_blind(self) -> bool:
+        """The FIFO tells nothing of a change."""
+        return self._fifo is None or bool(self.trouble)
+
     def _take(self, said: vrrp.Vrrp, begun: float) -> None:
         self._mute = said.pid if said.state == "frozen" else None
         if said.state == "running" and said.role != "unknown" and self.since <= begun:  # else the FIFO knows better
@@ -104,13 +109,12 @@ class VrrpWatch:
         before = self._fifo.fd
         try:
             opened = self._fifo.open()
+            self.trouble = ""
         except CannotRun as e:
-            self.trouble = str(e)
-            return
-        self.trouble = ""
+            opened, self.trouble = True, str(e)
+        if opened and before is not None:
+            self._loop.remove_reader(before)  # it is closed, and its number soon another file's
         if opened and self._fifo.fd is not None:
-            if before is not None:
-                self._loop.remove_reader(before)
             self._loop.add_reader(self._fifo.fd, self._read_fifo, self._fifo)
 
     def _read_fifo(self, fifo: Fifo) -> None:

@@ -40,7 +40,7 @@ def render(site: Site, node: str | None = None) -> str:
     on = f" on node {here.name}" if here else ""
     return f"""\
 # Firewall for the site {site.name}{on}. Rendered by lbkit from the site file; loaded by `lbkit apply`, and at boot by
-# lbkit-firewall.service. By hand: nft -f {Path(site.firewall.file).name}; undone by: nft delete table inet {TABLE}
+# lbkit-firewall.service. By hand: nft -f FILE; undone by: nft delete table inet {TABLE}
 table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
@@ -78,11 +78,17 @@ def _of(openings: Iterable[Opening]) -> Iterator[str]:
 
 
 def _always() -> Iterator[str]:
-    """After the VIPs: a packet of a connection that the other node had gets its reset at once, and no silence."""
+    """After the VIPs: a packet of a connection that the other node had gets its reset at once, and no silence.
+
+    ICMP before what is invalid: so is to the kernel whatever concerns an untracked connection, such as that a packet of a
+    real server was too large for the way to its client. And what is older than the kernel's tracking of connections, which
+    the first ruleset begins, is known by its socket: HAProxy's to real servers that have yet to answer.
+    """
     yield "ct state established,related accept"
-    yield "ct state invalid counter drop"
     yield f"icmp type {{ {_ICMP} }} accept"
     yield f"icmpv6 type {{ {_ICMP6} }} accept"
+    yield 'socket wildcard 0 tcp flags & (syn | ack) == ack accept comment "open before this was loaded"'
+    yield "ct state invalid counter drop"
 
 
 def _vrrp(site: Site, peer: Node | None) -> Iterator[str]:

@@ -15,6 +15,7 @@ from lbkit.install.manifest import Manifest, digest
 
 Kind = Literal["new", "changed", "mode", "removed", "not in force", "still in force"]  # the last two: in the kernel
 
+_KEY = b"PRIVATE KEY-----"  # of PEM
 SUFFIX = ".before-lbkit"  # of what was there before lbkit first wrote the file
 
 
@@ -57,7 +58,7 @@ def compared(wanted: Mapping[Path, File], known: Manifest) -> dict[Path, Change]
         if place not in wanted:
             old = disk.read(place)
             if old is not None:
-                lines = () if known.digests[path] is None else _diff(path, old, None)
+                lines = () if known.digests[path] is None or _KEY in old else _diff(path, old, None)
                 found[place] = Change(path, "removed", lines, tuple(_by_hand(path, old, known)))
     return found
 
@@ -65,6 +66,7 @@ def compared(wanted: Mapping[Path, File], known: Manifest) -> dict[Path, Change]
 def _of_wanted(place: Path, file: File, known: Manifest) -> Change | None:
     old = disk.read(place)
     secret = file.secret or (file.path in known.digests and known.digests[file.path] is None)
+    secret = secret or _KEY in file.content or (old is not None and _KEY in old)
     notes = ["its content is secret"] if secret else []
     if old is None:
         return Change(file.path, "new", () if secret else _diff(file.path, None, file.content), tuple(notes))

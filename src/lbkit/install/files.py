@@ -13,12 +13,15 @@ from lbkit.errors import CannotRun, Misuse
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file as it is to be. `secret`: its content is never shown. Raises Misuse for a path that can't be."""
+    """One file as it is to be. `secret`: its content is never shown. `shared`: others on this machine may use it, so that it
+    stays once it is not wanted any more. Raises Misuse for a path that can't be.
+    """
 
     path: Path
     content: bytes = field(repr=False)
     mode: int = 0o644
     secret: bool = False
+    shared: bool = False
 
     def __post_init__(self) -> None:
         text = str(self.path)

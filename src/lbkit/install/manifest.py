@@ -27,8 +27,8 @@ class Manifest:
 
     @classmethod
     def of(cls, files: Iterable[File]) -> Manifest:
-        """Of files as they are to be."""
-        return cls({file.path: None if file.secret else digest(file.content) for file in files})
+        """Of files as they are to be; those that others use too are not lbkit's."""
+        return cls({file.path: None if file.secret else digest(file.content) for file in files if not file.shared})
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

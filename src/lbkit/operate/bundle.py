@@ -22,7 +22,7 @@ from lbkit import disk
 from lbkit.errors import Misuse
 from lbkit.install.files import File, in_place
 
-_PUBLIC = ("ca_file", "crl_file", "page")  # no secret, whatever they hold
+_PUBLIC = ("ca_file", "crl_file", "page")  # no secret, unless a key is in it
 _KEY = b"PRIVATE KEY-----"
 _LARGEST = 40 << 20  # bytes of all files; as base64 it has to fit into one line of lbkit.pair.link
 
@@ -54,10 +54,19 @@ class Bundle:
     def installed(self, site_file: Path) -> tuple[File, ...]:
         """The files as they are to be where the site file is at `site_file`; it is the last, after all that it names.
 
+        A file that the site names in two ways is one; what is not below the site file's folder is not lbkit's alone.
         Raises Misuse for a place that can't be.
         """
-        named = [File(place(site_file, one.given), one.content, one.mode, one.secret) for one in self.files]
-        return (*named, File(Path(os.path.abspath(site_file)), self.text, self.mode))
+        site = Path(os.path.abspath(site_file))
+        named: dict[Path, File] = {}
+        for one in self.files:
+            path = place(site_file, one.given)
+            other = named.get(path)
+            if other is not None and other.content != one.content:
+                raise Misuse(f"{path} came with two contents. Sync again.")
+            secret = one.secret or (other is not None and other.secret)
+            named[path] = File(path, one.content, one.mode, secret, not path.is_relative_to(site.parent))
+        return (*named.values(), File(site, self.text, self.mode))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, secrets and all."""
@@ -147,7 +156,7 @@ def _tables(given: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _named(given: str, key: str, content: bytes, values: Mapping[str, Any]) -> Named:
-    plain = key in _PUBLIC or (key in ("file", "cert_file") and content.isascii() and _KEY not in content)
+    plain = _KEY not in content and (key in _PUBLIC or (key in ("file", "cert_file") and content.isascii()))
     return Named(given, content, values["mode"] & 0o777, not plain, values["group"])
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lbkit.errors import LbkitError, Misuse, NotAllowed, NotDone, NotRunning, Refused
+from lbkit.errors import LbkitError, Misuse, NotAllowed, NotAnswering, NotDone, NotRunning, Refused
 from lbkit.operate import fitness
 from lbkit.operate.both import have_met
 from lbkit.operate.fitness import Look
@@ -17,7 +17,7 @@ from lbkit.operate.outcome import Progress
 from lbkit.operate.receive import Here
 from lbkit.operate.sides import Sides
 from lbkit.operate.unasked import move_unasked
-from lbkit.pair.addresses import floating
+from lbkit.pair.addresses import floating, held
 from lbkit.pair.link import Link
 from lbkit.state.node import peer_of
 
@@ -98,7 +98,7 @@ def failover(here: Here, order: Order, progress: Progress = lambda text: None, l
             if not have_met(site) and link is None:
                 raise NotAllowed("the nodes of the pair have not met: lbkit pair setup.")
             looks = sides.looks()
-        except (NotRunning, NotAllowed) as e:
+        except (NotRunning, NotAllowed, NotAnswering) as e:
             if not order.force:
                 raise Refused(
                     f"{peer.name} can't be asked whether it is fit: {e} With --force VRRP alone moves the VIPs, and open "
@@ -119,7 +119,7 @@ def failback(here: Here, order: Order, progress: Progress = lambda text: None, l
         moved = failover(
             here, Order(home, order.sessions, order.drain_timeout, order.force, order.dry_run), progress, used
         )
-        if not order.dry_run and not moved.unconfirmed:
+        if (moved.already or here.site.pair.preempt) and not order.dry_run and not moved.unconfirmed:
             _forget_preference(Sides(here, used), moved)
     return moved
 
@@ -143,6 +143,9 @@ def _between(sides: Sides, looks: Mapping[str, Look], order: Order, progress: Pr
         progress(text)
     if not order.dry_run:
         _Switching(sides, moved, order, progress).run()
+        assert site.pair is not None  # noqa: S101
+        if not site.pair.preempt and not moved.unconfirmed:
+            _forget_preference(sides, moved)
     return moved
 
 
@@ -160,9 +163,13 @@ def _master(looks: Mapping[str, Look]) -> str:
 
 def _unasked(here: Here, order: Order, peer: str, why: str, progress: Progress) -> Moved:
     name = here.node.name
-    away = order.to != name
+    away = bool(held(here.site))
     moved = Moved(name if away else peer, peer if away else name, "cut", order.dry_run, unconfirmed=why)
     moved.warnings.append(f"{peer} can't be asked: {why}")
+    if order.to == moved.old:
+        moved.old, moved.new, moved.already = moved.new, moved.old, True
+        moved.steps.append(f"{name} has the VIPs already" if away else f"{name} does not have the VIPs")
+        return moved
     if not order.dry_run:
         moved.took, moved.cut = move_unasked(here, away, _within(here), progress)
         if away:
@@ -170,7 +177,7 @@ def _unasked(here: Here, order: Order, peer: str, why: str, progress: Progress) 
                 f"{name} gave the VIPs up, and stays in maintenance until: lbkit pair maintenance off {name}"
             )
         else:
-            moved.steps.append(f"{name} has the VIPs")
+            moved.steps.append(f"{name} has the VIPs, and stays preferred until: lbkit failback")
     return moved
 
 
@@ -229,6 +236,7 @@ class _Switching:
         offset = sides.offset()
         self._progress(f"{moved.new} is preferred; waiting until it has the addresses")
         ordered = time.time()
+        self._preferred[moved.new] = False  # until it says what it was: the answer may get lost
         self._preferred[moved.new] = sides.ask(moved.new, "prefer", value=True)["before"]
         self._preferred[moved.old] = sides.ask(moved.old, "prefer", value=False)["before"]
         found = sides.together(
@@ -297,13 +305,16 @@ def _local(waited: Mapping[str, Any], offset: float) -> float | None:
 
 
 def _forget_preference(sides: Sides, moved: Moved) -> None:
-    """On both nodes; not before the new one holds on to the VIPs by itself, or they would go back."""
+    """On both nodes: a node that fails later and comes back is to take nothing by it. Not before the new one holds on to the
+    VIPs by itself, or they would go back.
+    """
     deadline = time.monotonic() + _SETTLES_WITHIN
     try:
-        while sides.ask(sides.other(moved.new), "roles")["holder"]:
+        while not _holds_by_itself(sides, moved.new):
             if time.monotonic() > deadline:
                 moved.warnings.append(
-                    f"{moved.new} stays preferred: the agent of the other node still holds the VIPs. Is it well?"
+                    f"{moved.new} stays preferred: the agents do not say that it holds the VIPs, and nobody else. Are they "
+                    "well?"
                 )
                 return
             time.sleep(_POLL)
@@ -311,3 +322,14 @@ def _forget_preference(sides: Sides, moved: Moved) -> None:
             sides.ask(node, "prefer", value=False)
     except LbkitError as e:
         moved.unconfirmed = str(e)
+
+
+def _holds_by_itself(sides: Sides, node: str) -> bool:
+    """Whether VRRP leaves the VIPs there without a preference. For the first node of a site it is enough that the other one
+    does not hold them.
+    """
+    pair = sides.here.site.pair
+    assert pair is not None  # noqa: S101
+    if sides.ask(sides.other(node), "roles")["holder"]:
+        return False
+    return node == pair.nodes[0].name or bool(sides.ask(node, "roles")["holder"])

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lbkit.checks.plan import KindOf
-from lbkit.operate import bundle
+from lbkit.errors import Misuse
+from lbkit.operate import bundle, putting
 from lbkit.operate.apply import ENGINES, EngineName
 from lbkit.operate.apply import apply as bring
 from lbkit.operate.outcome import Applied
@@ -17,6 +18,8 @@ from lbkit.state import left
 from lbkit.state.applied import Applied as Generation
 from lbkit.state.applied import note
 from lbkit.state.node import node_of
+
+_VERBS = 20.0  # seconds for which a verb that is at work is waited for
 
 
 def apply(
@@ -29,18 +32,29 @@ def apply(
     state: Path | None = None,
     **given: Any,
 ) -> Applied:
-    """`lbkit.operate.apply.apply` of the site that was read from `site_file`: a new generation, if it is another site."""
+    """`lbkit.operate.apply.apply` of the site that was read from `site_file`: a new generation, if it is another site.
+
+    Not while the other node's site comes: the engines would have the one, and the disk the other.
+    """
     digest = bundle.digest(site_file)
-    done = bring(site, kind_of, node, engines=engines, state=state, **given)
-    if done.dry_run or set(engines) != set(ENGINES):
-        return done
+    if given.get("dry_run"):
+        return bring(site, kind_of, node, engines=engines, state=state, **given)
+    with putting.alone(state, _VERBS):
+        if bundle.digest(site_file) != digest:
+            raise Misuse(f"{site_file} was changed in this moment. See what it is now (lbkit diff), and apply again.")
+        done = bring(site, kind_of, node, engines=engines, state=state, **given)
+        if set(engines) == set(ENGINES):
+            _note(digest, site, node, state, done)
+    return done
+
+
+def _note(digest: str, site: Site, node: str | None, state: Path | None, done: Applied) -> None:
     name, before, gone = name_of(site, node), Generation.read(state), left.read(state)
     if gone and gone.node == name:
         left.forget(state)  # keepalived runs again
     made = note(digest, name, state)
     if made != before and site.pair:
         done.steps.append(f"this site is generation {made.generation}; the other node gets it with: lbkit pair sync")
-    return done
 
 
 def name_of(site: Site, node: str | None = None) -> str:

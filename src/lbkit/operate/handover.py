@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_address
+from math import isfinite
 from typing import Any
 
 from lbkit.errors import LbkitError, Misuse, NotDone
@@ -143,10 +145,7 @@ def accept(here: Here, values: _Values) -> _Values:
     agent = Agent(here.site.agent.socket, _AGENT_WITHIN).state()
     if agent.observe:
         raise NotDone("the agent only observes (--observe): nobody would renew what keeps sessions.")
-    hops = values.get("hops")
-    if not isinstance(hops, dict):
-        raise Misuse("handover.accept wants the old node's hops.")
-    places = second_chance.ways(second_chance.kept(here.site), here.node, {str(a): str(b) for a, b in hops.items()})
+    places = second_chance.ways(second_chance.kept(here.site), here.node, _hops(values.get("hops")))
     moving = tuple(dict.fromkeys(address for way in places for address, _ in way.places))
     found = _switch(values, moving, switch.read(here.site))
     second_chance.start(places)
@@ -194,7 +193,7 @@ def wait(here: Here, values: _Values) -> _Values:
 
     `at`: when that was, since the epoch; None: it did not come about.
     """
-    within = min(float(values.get("within", 10.0)), _LONGEST_WAIT)
+    within = min(_LONGEST_WAIT, float(values.get("within", 10.0)))  # in this order: of NaN nothing is left
     wanted = len(addresses.floating(here.site)) if values.get("held") is True else 0
     deadline = time.monotonic() + within
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as told:
@@ -225,10 +224,22 @@ def _the(here: Here, values: _Values) -> Switch:
     return found
 
 
+def _hops(given: object) -> dict[str, str]:
+    """They come into a ruleset: addresses, and nothing else."""
+    try:
+        if not isinstance(given, dict) or any("%" in str(hop) for hop in given.values()):
+            raise ValueError
+        return {str(address): str(ip_address(str(hop))) for address, hop in given.items()}
+    except ValueError:
+        raise Misuse("handover.accept wants the old node's hops: its addresses, by those of VIPs.") from None
+
+
 def _switch(values: _Values, moving: Sequence[str], before: Switch | None) -> Switch:
     earlier = replace(before, before=None) if before else None
     try:
         until = time.time() + float(values["for"])
+        if not isfinite(until):  # it would never be over
+            raise ValueError
         ident, old, new = (str(values[name]) for name in ("ident", "old", "new"))
     except (KeyError, TypeError, ValueError):
         raise Misuse("a question of a switch wants ident, old, new and for. Install the same lbkit on both.") from None

@@ -23,6 +23,8 @@ from lbkit.state import left
 from lbkit.state.left import Left
 from lbkit.state.who import who_asks
 
+_TEXT = 1000  # characters
+
 
 @dataclass(slots=True)
 class Parted:
@@ -59,7 +61,7 @@ def leave(here: Here, order: Order, progress: Progress = lambda text: None, link
     with link or Link(here.site, peer) as used:
         _give_away(here, order, done, progress, used)
         if order.dry_run:
-            done.steps.append(f"keepalived would be stopped on {node.name}, and {peer.name} told that it goes on alone")
+            done.steps.append(f"keepalived is stopped on {node.name}, and {peer.name} told that it goes on alone")
             return done
         progress("stopping keepalived")
         process.stop(here.site)
@@ -78,7 +80,7 @@ def _give_away(here: Here, order: Order, done: Parted, progress: Progress, link:
     try:
         found = maintenance(here, True, why="it leaves the pair", order=order, progress=progress, link=link)
         done.moved = found.moved
-        done.steps += [*(found.moved.steps if found.moved else ()), *found.steps]
+        done.steps += found.steps
     except (EngineError, Refused) as e:
         if not order.force:
             raise Refused(
@@ -102,9 +104,8 @@ def _tell(here: Here, done: Parted, link: Link) -> None:
 
 def told(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The question "sync.left": the other node has left."""
-    try:
-        gone = Left(str(values["node"]), str(values["who"]), float(values["when"]))
-    except (KeyError, TypeError, ValueError):
-        raise Misuse("sync.left wants node, who and when. Install the same lbkit on both nodes.") from None
-    left.write(gone, here.state)
+    peer = the_two(here.site, here.site_file)[1].name
+    if values.get("node") != peer:
+        raise Misuse(f"{peer} says of itself that it has left, and of no other node: {values.get('node')!r:.60}.")
+    left.write(Left(peer, str(values.get("who", ""))[:_TEXT], round(time.time(), 3)), here.state)
     return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lbkit.errors import Misuse, NotAllowed, NotRunning
+from lbkit.errors import Misuse, NotAllowed, NotAnswering, NotRunning
 from lbkit.operate.failover import Moved, Order, failover
 from lbkit.operate.outcome import Progress
 from lbkit.operate.receive import Here
@@ -77,7 +77,7 @@ def _has_vips(sides: Sides, node: str) -> bool:
     """Whether it has to give them up first. One that can't be asked, and is not this one, is not to be touched."""
     try:
         said = sides.ask(node, "roles")
-    except (NotRunning, NotAllowed) as e:
+    except (NotRunning, NotAllowed, NotAnswering) as e:
         raise type(e)(
             f"{e} Maintenance of {node} begins and ends there: lbkit pair maintenance on, on {node}."
         ) from None

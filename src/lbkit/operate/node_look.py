@@ -20,7 +20,7 @@ from lbkit.operate.certs import fingerprint
 from lbkit.operate.node_status import AgentStatus, HaproxyStatus, NodeStatus
 from lbkit.operate.receive import Here
 from lbkit.pair import addresses, track, vrrp
-from lbkit.state import maintenance
+from lbkit.state import left, maintenance
 from lbkit.state.agent import Agent, AgentState
 from lbkit.state.applied import Applied
 from lbkit.state.intents import Intents
@@ -122,7 +122,8 @@ def _keepalived(here: Here) -> _Values:
 
 def _tracked(here: Here) -> _Values:
     tracked = tuple(name for name in track.TRACKED if track.read(here.site, name, here.state))
-    return {"tracked": tracked, "maintenance": str(maintenance.read(here.state) or "")}
+    said = {"maintenance": maintenance.read(here.state), "left": left.read(here.state)}
+    return {"tracked": tracked} | {name: str(one or "") for name, one in said.items()}
 
 
 def _engine(here: Here) -> Haproxy:

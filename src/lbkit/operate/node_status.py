@@ -44,7 +44,7 @@ class NodeStatus:
     """`keepalived`: None: this process may not ask it. `since`: of the role, seconds since the epoch. `held`: addresses of
     the pair that are on the machine. `servers_up`, `servers`: real servers of all VIPs;
     None: not of all VIPs is it known. `tracked`: those that are set.
-    `maintenance`: by whom, when and why.
+    `maintenance`: by whom, when and why. `left`: which node has left the pair, as far as this one knows; "": neither.
     `digest`: of the site file with all that it names; `applied`: the site that was applied last. `differs`: what
     `lbkit apply` would change.
     `certificates`: by name, fingerprint and end (seconds since the epoch). `intents`: what is in force, as `Intent.as_dict`.
@@ -66,6 +66,7 @@ class NodeStatus:
     servers: int = 0
     tracked: tuple[str, ...] = ()
     maintenance: str = ""
+    left: str = ""
     digest: str = ""
     applied: Applied = field(default_factory=Applied)
     differs: tuple[str, ...] = ()

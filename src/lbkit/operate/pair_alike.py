@@ -76,7 +76,8 @@ def _configuration(here: NodeStatus, there: NodeStatus) -> Iterator[Finding]:
             f"the site was changed on both nodes: {here.node} has {here.applied}; {there.node} has {there.applied}. "
             "An operator says whose holds."
         )
-        yield Finding("wrong", "", what, "lbkit pair sync --dry-run, then with --force from the node that is right")
+        todo = "lbkit pair sync --dry-run --force shows how; then lbkit pair sync --force from the node that is right"
+        yield Finding("wrong", "", what, todo)
     else:
         what = f"the site files of {here.node} and {there.node} differ, or a file that they name does."
         yield Finding("wrong", "", what, "lbkit pair sync --dry-run (on the node that is right)")

@@ -10,7 +10,6 @@ from lbkit.operate.finding import Finding
 from lbkit.operate.node_status import NodeStatus
 
 _CLOCKS = 1.0  # seconds
-_HEARTBEAT = 4.0  # seconds; HAProxy's own is 3, and it keeps a dead session for 5
 _SETTLED = 5  # adverts without one make a backup master: one that stays backup for longer hears them
 
 
@@ -19,7 +18,8 @@ class Reached:
     """`ssh`: why the peer could not be asked, "": it could; `lets_in`: it lets this node in, so far as it can be reached.
 
     `offset`: its clock minus this one's, in seconds. `probe_here`: its probe entry has come; `probe_there`: this node's has
-    come there; None: that was not tried.
+    come there; None: that was not tried. `vrrp`: the master's adverts get to the other node; `agents`: the agents reach each
+    other; None: not known.
     """
 
     ssh: str = ""
@@ -27,6 +27,8 @@ class Reached:
     offset: float | None = None
     probe_here: bool | None = None
     probe_there: bool | None = None
+    vrrp: bool | None = None
+    agents: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`; the keys are stable."""
@@ -45,6 +47,20 @@ def hears_adverts(node: NodeStatus, interval: float) -> bool | None:
     if age is not None and age <= counts_for:  # a master counts those alone that it has heard since it is one
         return True
     return False if node.is_master or (node.agent.pair and age is not None) else None
+
+
+def vrrp_gets_through(here: NodeStatus, there: NodeStatus | None, interval: float) -> bool | None:
+    """Whether who is not master hears the master; of two masters whether one hears the other. None: not known."""
+    both = [one for one in (here, there) if one is not None]
+    listening = [one for one in both if not one.is_master] or (both if there is not None else [])
+    heard = [hears_adverts(one, interval) for one in listening]
+    return None if None in heard or not heard else any(heard)
+
+
+def agents_reach_each_other(here: NodeStatus, there: NodeStatus | None) -> bool | None:
+    """By their own word; None: none of them says anything."""
+    seen = [one.agent.pair for one in (here, there) if one is not None and one.agent.pair]
+    return not any(one.peer.trouble for one in seen) if seen else None
 
 
 def problems(
@@ -69,8 +85,7 @@ def _silent(here: NodeStatus, peer: str, reached: Reached, interval: float) -> I
     others = []
     if hears_adverts(here, interval):
         others.append("VRRP")
-    age = here.agent.pair.peer.tables_age if here.agent.pair else None
-    if here.haproxy.peer_established and (age is None or age <= _HEARTBEAT):
+    if here.haproxy.peer_established:
         others.append("HAProxy's replication")
     if others:
         what = f"{reached.ssh} It lives: {' and '.join(others)} hear it."

@@ -21,6 +21,14 @@ def problems(one: NodeStatus) -> Iterator[Finding]:
         yield Finding("wrong", one.node, f"it can't take the VIPs over: {seen.why_not}", "lbkit overview")
 
 
+def left(here: NodeStatus, there: NodeStatus | None) -> Iterator[Finding]:
+    """That one of them is out of the pair, which explains what else is told of it."""
+    gone = here.left or (there.left if there else "")
+    if gone:
+        todo = "back: lbkit apply and lbkit pair maintenance off on it, then lbkit pair sync on the other one"
+        yield Finding("wrong", "", f"{gone}: the other one goes on alone.", todo)
+
+
 def _haproxy(one: NodeStatus) -> Iterator[Finding]:
     if one.haproxy.state == "dead":
         yield Finding("wrong", one.node, "HAProxy does not run.", "journalctl -u haproxy; systemctl restart haproxy")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from lbkit.errors import EngineError, LbkitError, Misuse, NotAllowed
 from lbkit.operate import node_look, pair_alike, pair_link, pair_parts, pair_roles
+from lbkit.operate.both import have_met
 from lbkit.operate.finding import Finding
 from lbkit.operate.node_status import NodeStatus
 from lbkit.operate.pair_link import Reached
@@ -77,13 +78,20 @@ def pair_status(here: Here, connect: Callable[[Site], Link] | None = None) -> Pa
         raise Misuse(f"site {here.site.name} has no [pair]: there is no other node. docs/pair.md says how to make one.")
     token = secrets.token_hex(8)
     with Link(here.site, peer) if connect is None else connect(here.site) as link, ThreadPoolExecutor(2) as threads:
-        asked = threads.submit(_asked, link, token)
+        met = connect is not None or have_met(here.site)
+        asked = threads.submit(_asked if met else _not_met, link, token)
         own = node_look.look(here, token)
         there, reached = asked.result()
         if there is not None and own.haproxy.probe and there.haproxy.probe:
             reached = _probed(here, link, token, reached, threads)
     assert here.site.pair is not None  # noqa: S101
-    found = findings(here.site.pair.advert_interval, own, peer.name, there, reached)
+    interval = here.site.pair.advert_interval
+    reached = replace(
+        reached,
+        vrrp=pair_link.vrrp_gets_through(own, there, interval),
+        agents=pair_link.agents_reach_each_other(own, there),
+    )
+    found = findings(interval, own, peer.name, there, reached)
     return PairStatus(here.site.name, own, peer.name, there, reached, found)
 
 
@@ -95,6 +103,7 @@ def findings(
         *pair_roles.problems(here, peer, there, interval),
         *pair_link.problems(here, peer, there, reached, interval),
         *pair_parts.problems(here),
+        *pair_parts.left(here, there),
     ]
     if there is not None:
         found += [*pair_parts.problems(there), *pair_alike.problems(here, there)]
@@ -121,6 +130,10 @@ def _asked(link: Link, token: str) -> tuple[NodeStatus | None, Reached]:
         return None, Reached(
             f"node {link.peer.name} answers in a way that this lbkit does not know. Install the same on both."
         )
+
+
+def _not_met(link: Link, token: str) -> tuple[None, Reached]:
+    return None, Reached(f"this node and {link.peer.name} have not met.", lets_in=False)
 
 
 def _probed(here: Here, link: Link, token: str, reached: Reached, threads: ThreadPoolExecutor) -> Reached:

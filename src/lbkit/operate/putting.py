@@ -37,17 +37,17 @@ class Put:
 
 
 @contextmanager
-def alone(state: Path | None = None) -> Iterator[None]:
-    """One site at a time is put here, and none while another lbkit is at work. Raises CannotRun."""
-    with Intents(state).alone(_OTHERS):  # makes the folder too; the apply that follows takes it itself
+def alone(state: Path | None = None, timeout: float = _OTHERS) -> Iterator[None]:
+    """One site at a time is put or applied here, and none while another lbkit is at work. Raises CannotRun."""
+    with Intents(state).alone(timeout):  # makes the folder too; the apply that follows takes it itself
         pass
-    with disk.locked(state_folder(state) / "sync.lock", _OTHERS):
+    with disk.locked(state_folder(state) / "sync.lock", _OTHERS, 0o660):
         yield
 
 
-def is_whole(state: Path | None = None) -> bool:
+def is_whole(site_file: Path) -> bool:
     """False where the last time a site was put here, that was cut short: what lies there is nobody's."""
-    return Manifest.read(_manifest(state)).finished
+    return Manifest.read(_manifest(site_file)).finished
 
 
 def put(
@@ -68,9 +68,11 @@ def put(
     would = rehearse(given, site_file, kind_of, state)
     files = given.installed(site_file)
     if dry_run:
-        return Put(difference.changes(files, _manifest(state)), would.steps, would.warnings)
+        return Put(difference.changes(files, _manifest(site_file)), would.steps, would.warnings)
     into_force = _IntoForce(given, generation, site_file, kind_of, state, intents)
-    changed = ritual.install(files, _manifest(state), check=lambda: None, activate=into_force, verify=into_force.keep)
+    changed = ritual.install(
+        files, _manifest(site_file), check=lambda: None, activate=into_force, verify=into_force.keep
+    )
     if not changed:
         into_force()
         into_force.keep()
@@ -138,5 +140,6 @@ class _IntoForce:
                     path.parent.chmod(0o750)
 
 
-def _manifest(state: Path | None) -> Path:
-    return state_folder(state) / "site-files.json"
+def _manifest(site_file: Path) -> Path:
+    """Not in the folder of the state, which is the agent's to write in: what it names may be removed."""
+    return site_file.with_name(f".{site_file.name}.files")

@@ -12,7 +12,7 @@ from lbkit.errors import LbkitError, Misuse, NotAllowed, NotRunning, Refused
 from lbkit.operate.sync import the_two
 from lbkit.pair import meeting, parting
 from lbkit.pair.link import Link
-from lbkit.site.model import Site
+from lbkit.site.model import Node, Site
 from lbkit.state import left
 from lbkit.state.applied import Applied
 from lbkit.state.left import Left
@@ -71,10 +71,11 @@ def replace_node(
         )
     done = Replaced(peer.name, meeting.invitation(here.name, Path(way.key_file)).line(), dry_run)
     if dry_run:
-        done.steps.append(f"would forget the keys of {peer.name}'s machine")
+        done.steps.append(f"the keys of {peer.name}'s machine are forgotten")
     else:
+        home = _home(way.user, peer)
         left.write(Left(peer.name, who_asks(), round(time.time(), 3)), state)
-        shut = parting.shut_out(peer.name, Path(pwd.getpwnam(way.user).pw_dir))
+        shut = parting.shut_out(peer.name, home)
         known = parting.unknow(peer.name, Path(way.known_hosts_file))
         old = " and ".join(
             what for what, was in (("its key is let in no more", shut), ("its host keys are forgotten", known)) if was
@@ -91,7 +92,14 @@ def replace_node(
     return done
 
 
-def _answers(site: Site, peer: Any, link: Link | None) -> bool:
+def _home(user: str, peer: Node) -> Path:
+    try:
+        return Path(pwd.getpwnam(user).pw_dir)
+    except KeyError:
+        raise Misuse(f"this machine has no user {user}, as which {peer.name} came ([pair.ssh] user).") from None
+
+
+def _answers(site: Site, peer: Node, link: Link | None) -> bool:
     try:
         with link or Link(site, peer, _ASKS) as used:
             used.ask("hello")

@@ -14,7 +14,7 @@ from typing import Any
 
 from lbkit.errors import Misuse, Refused
 from lbkit.install.difference import Change
-from lbkit.operate import bundle, own_settings
+from lbkit.operate import bundle, own_settings, putting
 from lbkit.operate.bundle import Bundle
 from lbkit.operate.outcome import Progress
 from lbkit.operate.own_settings import Line
@@ -88,7 +88,7 @@ class Sync:
         here, self.peer = the_two(site, site_file)
         self._name = here.name
         self._site: Bundle = bundle.gather(site_file)
-        self._applied = _applied(self._site, site_file, state)
+        self._was = self._applied = _applied(self._site, site_file, state)
 
     def look(self) -> Synced:
         """What would change there; the other node has tried it already."""
@@ -110,8 +110,11 @@ class Sync:
 
     def carry_out(self) -> Synced:
         """Have it there; returned once it is in force there, and read back."""
-        if self._applied != Applied.read(self._state):
-            self._applied.write(self._state)  # what was forced is newer than both, on both
+        with putting.alone(self._state):
+            if (now := Applied.read(self._state)) != self._was:
+                raise Refused(f"this node has another site since it was looked at: {now}. Sync again.")
+            if self._applied != now:
+                self._applied.write(self._state)  # what was forced is newer than both, on both
         self.tell(f"{self.peer.name} puts generation {self._applied.generation} in force")
         done = self._ask(dry_run=False, timeout=_TAKES)
         left.forget(self._state)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from lbkit import disk
 from lbkit.errors import Misuse, Refused
 from lbkit.operate import bundle, own_settings, putting
 from lbkit.operate.bundle import Bundle
 from lbkit.operate.receive import Here
 from lbkit.state.applied import Applied
 from lbkit.state.intents import Intent
+
+_CERTIFICATES = (Path("/etc/ssl"), Path("/etc/pki"))
 
 
 def state(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -34,11 +39,12 @@ def take(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:
     theirs, site = Applied.of(values.get("applied")), Bundle.of(values.get("site"))
     if site.digest != theirs.digest:
         raise Misuse("the site that came is not that of its generation. Apply it there, then sync again.")
+    _demand_places(site, here.site_file, str(values.get("from")))
     with putting.alone(here.state):
         refuse(
             Applied.read(here.state),
             theirs,
-            bundle.digest(here.site_file) if putting.is_whole(here.state) else "",
+            bundle.digest(here.site_file) if putting.is_whole(here.site_file) else "",
             str(values.get("from")),
             values.get("force") is True,
         )
@@ -77,6 +83,19 @@ def refuse(ours: Applied, theirs: Applied, lies_here: str, sender: str, force: b
             f"the site file here, or a file that it names, was changed and never applied: {both}. See how they differ: "
             f"lbkit pair sync --dry-run --force on {sender}. Then --force puts {sender}'s in their place."
         )
+
+
+def _demand_places(site: Bundle, site_file: Path, sender: str) -> None:
+    """The other node's key lets a site in and nothing else: no file of cron, sshd or lbkit itself, whatever a site names."""
+    folder = Path(os.path.abspath(site_file)).parent
+    ours = {bundle.place(site_file, one) for one in bundle.named(disk.read(site_file) or b"")}
+    for path in {bundle.place(site_file, one.given) for one in site.files} - ours:
+        below = next((one for one in (folder, *_CERTIFICATES) if path.is_relative_to(one)), None)
+        if below is None or any(part.startswith(".") for part in path.relative_to(below).parts):
+            raise Misuse(
+                f"{sender}'s site names {path}. This node takes files below {folder}, /etc/ssl and /etc/pki, none of them "
+                f"hidden, and those that its own site names already. Move it below {folder} on {sender}, apply, then sync."
+            )
 
 
 def _listed(given: object) -> list[Any]:

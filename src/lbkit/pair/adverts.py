@@ -1,7 +1,9 @@
-"""VRRP's adverts as they pass this machine's interfaces (RFC 5798: version 3, in IPv4 and in IPv6), its own among them.
+"""VRRP's adverts as they leave this machine, and as they come in (RFC 5798: version 3, in IPv4 and in IPv6).
 
-Bytes in, values out; and the socket that sees them (packet(7)). Neither checksum nor hop limit is verified: that is
-keepalived's part, builds of it differ in the first, and in unicast over IPv6 it sends 64 in the second.
+Bytes in, values out; and the sockets that see them. What comes in is taken where keepalived takes it, behind the firewall
+(raw(7)): at the interface one would be heard that keepalived does not hear, and two masters would not be told from one pair.
+What leaves is seen at the interface alone (packet(7)). Neither checksum nor hop limit is verified: that is keepalived's
+part, builds of it differ in the first, and in unicast over IPv6 it sends 64 in the second.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
 from lbkit.errors import CannotRun
 
@@ -90,33 +94,55 @@ def _read_advert(message: bytes, family: socket.AddressFamily, source: bytes) ->
 
 
 class Adverts:
-    """All that pass this machine, from `open` to `close`. `socket`: to wait for."""
+    """All of one family, from `open` to `close`. `sockets`: to wait for, each of them."""
+
+    def __init__(self, family: socket.AddressFamily) -> None:
+        self.sockets: tuple[socket.socket, ...] = ()
+        self._family = family
 
     def open(self) -> None:
         """Begin. Raises CannotRun where this user may not."""
-        try:
-            self.socket = socket.socket(
-                socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, socket.htons(_EVERYTHING)
-            )
-        except OSError as e:
-            raise CannotRun(f"VRRP's adverts can't be seen: {e.strerror}. Give this user CAP_NET_RAW.") from None
-        rules = (struct.pack("=HBBI", *rule) for rule in _FILTER)
-        held = ctypes.create_string_buffer(b"".join(rules))
-        self.socket.setsockopt(socket.SOL_SOCKET, _ATTACH, struct.pack("@HP", len(_FILTER), ctypes.addressof(held)))
+        with ExitStack() as opened:
+            try:
+                leaving = opened.enter_context(
+                    socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, socket.htons(_EVERYTHING))
+                )
+                coming = opened.enter_context(
+                    socket.socket(self._family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, PROTOCOL)
+                )
+            except OSError as e:
+                raise CannotRun(f"VRRP's adverts can't be seen: {e.strerror}. Give this user CAP_NET_RAW.") from None
+            rules = (struct.pack("=HBBI", *rule) for rule in _FILTER)
+            held = ctypes.create_string_buffer(b"".join(rules))
+            leaving.setsockopt(socket.SOL_SOCKET, _ATTACH, struct.pack("@HP", len(_FILTER), ctypes.addressof(held)))
+            opened.pop_all()
+        self.sockets = leaving, coming
 
     def close(self) -> None:
         """End."""
-        self.socket.close()
+        for one in self.sockets:
+            one.close()
 
     def read(self) -> list[Passed]:
         """Those that have passed since."""
-        found = []
-        for _ in range(_READS):
-            try:
-                packet, (_, _, direction, *_) = self.socket.recvfrom(2048)
-            except OSError:  # no more, or an interface went down
-                break
-            advert = read(packet)
-            if advert is not None:
-                found.append(Passed(advert, direction == _OUTGOING))
-        return found
+        leaving, coming = self.sockets
+        sent = (read(packet) for packet, about in _received(leaving) if about[2] == _OUTGOING)
+        heard = (self._read(packet, about[0]) for packet, about in _received(coming))
+        return [Passed(one, True) for one in sent if one] + [Passed(one, False) for one in heard if one]
+
+    def _read(self, packet: bytes, source: str) -> Advert | None:
+        """A raw socket of IPv6 leaves the header away."""
+        if self._family == socket.AF_INET:
+            return read(packet)
+        try:
+            return _read_advert(packet, self._family, socket.inet_pton(self._family, source.partition("%")[0]))
+        except struct.error:
+            return None
+
+
+def _received(asked: socket.socket) -> Iterator[tuple[bytes, Any]]:
+    for _ in range(_READS):
+        try:
+            yield asked.recvfrom(2048)
+        except OSError:  # no more, or an interface went down
+            return

@@ -37,6 +37,7 @@ LIMIT = 64 << 20  # bytes of a line: a site with all its certificates is far sma
 _CONNECTS_WITHIN = 3  # seconds, of ssh
 _ENDS_WITHIN = 1.0
 _WORDS = 4000  # bytes of what ssh says
+_LONGEST = 1 << 16  # characters of what the other node refuses with
 _RAISES: dict[int, type[LbkitError]] = {3: Misuse, 4: Refused}
 
 
@@ -73,6 +74,7 @@ class Link:
         self.peer = peer
         self._timeout = timeout
         self._command = list(command or ssh_command(site, peer))
+        self._key = site.pair.ssh.key_file if site.pair and not command else None
         self._process: subprocess.Popen[bytes] | None = None
         self._lines = Lines()
         self._said = b""  # by ssh, of late
@@ -164,6 +166,7 @@ class Link:
         if self._process is not None and self._process.poll() is not None:
             self.close()  # it has ended since the last question
         if self._process is None:
+            self._demand_key()
             try:
                 self._process = subprocess.Popen(  # noqa: S603
                     self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -173,6 +176,14 @@ class Link:
             for pipe in (self._process.stdin, self._process.stderr):
                 os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
         return self._process
+
+    def _demand_key(self) -> None:
+        """ssh would say that the other node does not let this one in."""
+        key = self._key
+        if key and os.path.exists(key) and not os.access(key, os.R_OK, effective_ids=True):
+            raise NotAllowed(
+                f"node {self.peer.name} can't be asked by this user: {key} is root's and the agent's. Do it as root."
+            )
 
     def _read(self, line: bytes) -> dict[str, Any]:
         try:
@@ -219,8 +230,8 @@ class Link:
         return NotRunning(f"{where} hung up before it answered. Is lbkit installed there?")
 
     def _refusal(self, answer: dict[str, Any]) -> LbkitError:
-        error, code = str(answer.get("error") or "it does not say why"), answer.get("code")
-        words = f"node {self.peer.name}: {error}"
+        error, code = str(answer.get("error") or "it does not say why")[:_LONGEST], answer.get("code")
+        words = "\n".join(map(printable, f"node {self.peer.name}: {error}".split("\n")))
         if code == RolledBack.exit_code and answer.get("rolled_back") is True:
             return RolledBack(words)
         return _RAISES.get(code, NotDone)(words) if isinstance(code, int) else NotDone(words)

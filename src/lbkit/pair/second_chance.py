@@ -12,8 +12,9 @@ What it takes, each left out once to see what breaks (kernel 6.18, nft 1.0.6; te
   `nf_conntrack_tcp_loose` is of no importance: a packet that is dropped leaves no connection behind.
 - old node, during the drain: a local route for each address (`ip route add local … dev lo`). An address on lo would do,
   and would look as if the node had it.
-- old node, for good, by `lbkit apply`: arp_ignore 1 and arp_announce 2 on the VIPs' interfaces. Without the first it
-  goes on answering who asks for the address; without the second its own questions tell all that the address is here.
+- old node, for good, by `lbkit apply`, at a boot by packaging/sysctl.d: arp_ignore 1 and arp_announce 2 on the VIPs'
+  interfaces. Without the first it goes on answering who asks for the address; without the second its own questions tell
+  all that the address is here.
   IPv6 needs neither: neighbours are answered for an interface's own addresses alone.
 
 The rule is a dead man's switch: it matches addresses in a set whose elements end after some seconds, and the agent renews
@@ -87,6 +88,9 @@ def ways(places: Sequence[Place], node: Node, hops: Mapping[str, str]) -> tuple[
 
 def start(over: Sequence[Way], seconds: float = EXPIRES) -> None:
     """Have the rule in force for so long, in place of an older one. Raises CannotRun, EngineError."""
+    if not over:
+        stop()
+        return
     lines = _removal()
     for version, (family, kind) in _FAMILIES.items():
         mine = [(number, way) for number, way in enumerate(over) if way.version == version]
@@ -104,12 +108,13 @@ def renew(over: Sequence[Way], seconds: float = EXPIRES) -> None:
             f"flush set {family} {_NAME} via{number}",
             f"add element {family} {_NAME} via{number} {_timed(way, seconds)}",
         ]
-    _nft(lines)
+    if lines:
+        _nft(lines)
 
 
 def stop() -> None:
     """Take it away, if it is there. Raises CannotRun, EngineError."""
-    if _NAME in _run(["nft", "list", "tables"]).split():
+    if _where("nft") and _NAME in _run(["nft", "list", "tables"]).split():
         _nft(_removal())
 
 
@@ -229,9 +234,13 @@ def _nft(lines: Sequence[str]) -> None:
     _run(["nft", "-f", "-"], "\n".join(lines) + "\n")
 
 
+def _where(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
 def _run(words: Sequence[str], given: str = "") -> str:
     """What it prints."""
-    path = shutil.which(words[0]) or shutil.which(words[0], path="/usr/sbin:/sbin")
+    path = _where(words[0])
     package = {"nft": "nftables", "ip": "iproute2"}[words[0]]
     if path is None:
         raise CannotRun(f"{words[0]} is not on this machine, and sessions are kept with it. Install {package}.")

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from lbkit import disk
-from lbkit.errors import CannotRun
+from lbkit.errors import CannotRun, LbkitError
 from lbkit.site.model import Site
 from lbkit.state.intents import state_folder
 from lbkit.state.node import node_of
@@ -60,15 +60,14 @@ def path_of(site: Site, name: Tracked, state: Path | None = None) -> Path:
 
 
 def read(site: Site, name: Tracked, state: Path | None = None) -> bool:
-    """Whether it is set; a file that is missing or unreadable is not, as keepalived has it."""
-    content = disk.read(path_of(site, name, state))
-    return content is not None and content.strip() == b"1"
+    """Whether it is set; a file that is missing or unreadable is not."""
+    return _said(path_of(site, name, state)) is True
 
 
 def write(site: Site, name: Tracked, value: bool, state: Path | None = None) -> bool:
     """Set it, in one step; whether that changed it. Raises CannotRun."""
     path = path_of(site, name, state)
-    if path.exists() and read(site, name, state) == value:
+    if _said(path) == value:
         return False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +78,15 @@ def write(site: Site, name: Tracked, value: bool, state: Path | None = None) -> 
             + disk.way_out(e, "run this as root, or as the agent's user.")
         ) from None
     return True
+
+
+def _said(path: Path) -> bool | None:
+    """None: it is missing or unreadable. keepalived reads as root, so that what is unreadable here is to be written anew."""
+    try:
+        content = disk.read(path)
+    except LbkitError:
+        return None
+    return None if content is None else content.strip() == b"1"
 
 
 def priority(base: int, tracked: Mapping[Tracked, bool]) -> int:

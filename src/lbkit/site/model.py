@@ -131,7 +131,7 @@ class HaproxySettings(Table):
 
 
 class AgentSettings(Table):
-    """The agent on each node, which watches layer 4 and keeps IPVS right."""
+    """The agent on each node, which watches layer 4 and the pair, and keeps IPVS right."""
 
     socket: File = Field("/run/lbkit/agent.sock", description="Where the commands ask it. Its folder is there already.")
     group: Account | None = Field(None, description="The group that may ask it. Absent: that of whoever starts it.")
@@ -177,7 +177,8 @@ class Site(Table):
         default_factory=lambda: KeepalivedSettings.model_validate({}), description="What moves the pair's addresses."
     )
     agent: AgentSettings = Field(
-        default_factory=lambda: AgentSettings.model_validate({}), description="The process that watches layer 4."
+        default_factory=lambda: AgentSettings.model_validate({}),
+        description="The process that watches layer 4 and the pair.",
     )
     firewall: FirewallSettings = Field(
         default_factory=lambda: FirewallSettings.model_validate({}), description="What is let in on each node."

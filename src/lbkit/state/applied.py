@@ -19,6 +19,7 @@ from lbkit.state.intents import state_folder
 from lbkit.state.who import who_asks
 
 VERSION = 1
+_LATEST = 32_503_680_000  # seconds since the epoch: the year 3000
 REMEMBERED = 50  # generations; a node that was away for more is asked about with --force
 
 Relation = Literal["same", "newer", "older", "diverged"]
@@ -64,7 +65,9 @@ class Applied:
 
     def over(self, other: Applied, node: str) -> Applied:
         """This site once more, as a generation that is newer than both."""
-        known = dict.fromkeys((*other.history, *self.history, other.key, self.key))
+        last = (other.key, self.key)  # at the end, where they are not forgotten
+        known = dict.fromkeys(one for one in (*other.history, *self.history) if one not in last)
+        known.update(dict.fromkeys(last))
         return self._after(max(self.generation, other.generation) + 1, self.digest, node, tuple(known))
 
     @staticmethod
@@ -87,7 +90,7 @@ class Applied:
                 "who": str(who),
                 "when": int(when) | float(when),
                 "history": list(history),
-            } if generation >= 0 and all(_is_key(one) for one in history):
+            } if generation >= 0 and 0 <= when <= _LATEST and all(_is_key(one) for one in history):
                 return cls(generation, digest, node, who, float(when), tuple((one[0], one[1]) for one in history))
         raise Misuse("this is no generation of a site, as lbkit keeps it.")
 

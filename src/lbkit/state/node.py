@@ -10,6 +10,7 @@ from lbkit.errors import Misuse
 from lbkit.site.model import Node, Site
 
 NODE = "LBKIT_NODE"
+_HOW = f"{NODE}=NAME, or --node where the command has it"
 
 
 def peer_of(site: Site, given: str | None = None) -> Node | None:
@@ -29,7 +30,7 @@ def node_of(site: Site, given: str | None = None) -> Node | None:
     asked = given or os.environ.get(NODE)
     if asked:
         if asked not in names:
-            raise Misuse(f"no node of site {site.name} is called {asked!r}. There are {there}: give one with --node.")
+            raise Misuse(f"no node of site {site.name} is called {asked!r}. There are {there}: give one ({_HOW}).")
         return names[asked]
     host = socket.gethostname()
     for name in (host, host.partition(".")[0]):
@@ -38,4 +39,4 @@ def node_of(site: Site, given: str | None = None) -> Node | None:
     for node in names.values():
         if is_of_this_machine(node.address):
             return node
-    raise Misuse(f"this machine ({host}) is no node of site {site.name}. Say which it is with --node: {there}.")
+    raise Misuse(f"this machine ({host}) is no node of site {site.name}: that has {there}. Say which it is ({_HOW}).")

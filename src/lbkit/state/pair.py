@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, get_args
 
 Role = Literal["master", "backup", "fault", "unknown"]
 Keepalived = Literal["running", "frozen", "dead"]
@@ -60,4 +61,15 @@ class PairSeen:
     def of(cls, values: Mapping[str, Any]) -> PairSeen:
         """What `as_dict` gave. Raises KeyError, TypeError for anything else."""
         peer = PeerSeen(**values["peer"])
-        return cls(**{**values, "held": tuple(values["held"]), "peer": peer})
+        seen = cls(**{**values, "held": tuple(values["held"]), "peer": peer})
+        if not (
+            seen.role in get_args(Role)
+            and type(seen.since) in (int, float)
+            and isfinite(seen.since)
+            and type(seen.can_serve) is bool
+            and isinstance(seen.why_not, str)
+            and isinstance(seen.tracked, dict)
+            and all(type(value) is bool for value in seen.tracked.values())
+        ):
+            raise TypeError("this is nothing that an agent says of its pair")  # the other node's watchman goes by it
+        return seen

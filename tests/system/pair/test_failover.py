@@ -199,7 +199,7 @@ def test_maintenance_moves_the_vips_and_ending_it_leaves_them_there(pair: Cluste
     old = pair.settled()
     new = pair.lan.other(old)
     with probing(pair.lan.client, *PLAIN, timeout=_PATIENCE) as probe:
-        begun = _done(old, "pair maintenance on --why kernel")
+        begun = _done(old, "pair maintenance on --reason kernel")
         pair.settled(new)
         assert (begun["changed"], begun["moved"]["to"]) == (True, new.name)
         ran = new.run("lbkit failover", check=False)
