@@ -202,7 +202,7 @@ def test_an_interface_that_is_not_there_keeps_no_table_from_being_right(network,
 def test_the_agent_keeps_them_and_leaves_them_running(network, tmp_path):
     agent = RealAgent(tmp_path, network.lb1)
     written(tmp_path, agent={"socket": str(agent.socket)})
-    kernel = Kernel(network.lb1.file)
+    kernel = Kernel(network.lb1.file, timeout=30.0)
     with running(agent):
         eventually(lambda: kernel.daemons() == BOTH)
         kernel.stop_daemon("backup")
