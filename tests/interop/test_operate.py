@@ -13,9 +13,10 @@ from interop.three import site as site
 from interop.three import until
 
 from lbkit.errors import Misuse, NotRunning, Refused, WaitRanOut
-from lbkit.haproxy import process
+from lbkit.haproxy import persistence, process
+from lbkit.haproxy.engine import Haproxy
 from lbkit.haproxy.statistics_page import StatisticsPage
-from lbkit.operate import tables
+from lbkit.operate import both_tables, tables
 from lbkit.operate.drain import drain
 from lbkit.operate.halt import halt
 from lbkit.operate.online import online
@@ -93,6 +94,25 @@ def test_a_pinned_vip_goes_back_without_any_failure(site: Operated) -> None:
     done = tables.pin(site.site, "LAST", first=True)
     assert done.server == "one"
     assert site.tally("LAST", 30) == {"one": 30}
+
+
+def test_a_connection_that_is_being_made_does_not_take_a_pin_back(
+    site: Operated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy HAProxy writes the server of before once more; here that is done for it, right after the first try."""
+    put, engine, tries = both_tables.Ours.put, Haproxy(site.site), []
+
+    def put_and_lose(ours: both_tables.Ours, entries: dict[str, str]) -> None:
+        put(ours, entries)
+        if not tries:
+            engine.runtime.set_entry("LAST", persistence.KEY, engine.id_of("LAST", "one"))
+        tries.append(entries)
+
+    monkeypatch.setattr(both_tables.Ours, "put", put_and_lose)
+    assert site.named("LAST") == "one"
+    tables.pin(site.site, "LAST", "two")
+    assert len(tries) == 2
+    assert site.tally("LAST", 30) == {"two": 30}
 
 
 def test_a_server_that_is_down_is_not_pinned_unless_it_is_forced(site: Operated) -> None:
