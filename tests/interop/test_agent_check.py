@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -97,6 +98,30 @@ def seen(site: Operated, label: str = "one") -> ServerView:
 
 def is_seen(site: Operated, health: Health, why: str, label: str = "one") -> Callable[[], bool]:
     return lambda: (seen(site, label).health, seen(site, label).why) == (health, why)
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_a_question_that_comes_while_the_agent_ends_is_hung_up_on(steps: int, port: int) -> None:
+    """HAProxy would wait for its own timeout else."""
+
+    async def ends() -> list[bool]:
+        check = AgentCheck(port, lambda vip, server: ("up", ""))
+        await check.start()
+        with ExitStack() as stack:
+            asking = [stack.enter_context(socket.create_connection((HOST, port), timeout=1)) for _ in range(5)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await check.close()
+            return [_is_hung_up(one) for one in asking]
+
+    assert asyncio.run(ends()) == [True] * 5
+
+
+def _is_hung_up(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(10) == b""
+    except ConnectionResetError:
+        return True
 
 
 def test_until_the_agent_knows_a_server_takes_clients_and_its_health_is_unknown(site: Operated, agent: Agent) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from interop.agents import eventually
 from interop.remotes import program
 from system.namespaces import Namespace, namespaces
 from unit.site_text import server, site, vip
@@ -56,6 +57,13 @@ class _Lan:
         self.lb1.run(f"ip addr add {self.address} dev eth0")
         self._serve(self.lb1, b"lb1")
         self._serve(self.lb2, b"lb2")
+        eventually(self._is_reached, within=30)  # on a busy machine the kernel takes its time with a new link
+
+    def _is_reached(self) -> bool:
+        with self.client.inside(), suppress(OSError):
+            socket.create_connection((self.address, _PORT), timeout=1).close()
+            return True
+        return False
 
     def _serve(self, node: Namespace, name: bytes) -> None:
         with node.inside():

@@ -20,6 +20,7 @@ MOST_CLIENTS = 1024  # at once; HAProxy has one for each real server
 TIMEOUT = 2.0  # seconds for a question
 LONGEST_LINE = 200  # bytes; two labels, a slash and an end of line are 128
 LONGEST_REASON = 100  # characters; HAProxy shows 109
+_STEPS = 3  # of asyncio's loop, from a connection that is accepted to its client
 
 Answer: TypeAlias = Callable[[str, str], tuple[Health, str]]  # of the labels of VIP and real server: health, and why
 
@@ -50,9 +51,13 @@ class AgentCheck:
     async def close(self) -> None:
         """Listen no more. HAProxy leaves every server as it is then."""
         if self._server is not None:
-            self._server.close()
+            for listening in self._server.sockets:  # closed at once it would lose those that are just accepted
+                asyncio.get_running_loop().remove_reader(listening.fileno())
+            for _ in range(_STEPS):
+                await asyncio.sleep(0)
             for client in list(self._clients):
                 client.end()
+            self._server.close()
             await asyncio.sleep(0)  # they are closed by then
             await self._server.wait_closed()
 
