@@ -2,6 +2,8 @@
 
 from statistics import median
 
+from benchmarks.guest import in_kernel
+from benchmarks.guest.sync import NUMBER
 from benchmarks.outcome import Measured, at_most
 from benchmarks.pairs import figures
 from benchmarks.registry import benchmark
@@ -113,3 +115,14 @@ def kept(remotes: Remotes, variant: str, rounds: int) -> Measured:
     VIP that changed theirs, and intents that a node no longer has. n: the times it was looked at.
     """
     return total(rounds, variant, ("misrouted",), ("misrouted",))
+
+
+@benchmark("pair/layer-4", goal=at_most(3, "s"), baseline="none", rounds=ROUNDS, quick=QUICK)
+def layer_4(remotes: Remotes, variant: str, rounds: int) -> Measured:
+    """In user-mode Linux, with `ipvs_sync`: 10 sessions of direct routing begin each second, and the node dies without a
+    word: the age of the oldest one that was lost. The kernel holds the last message of its sync daemon back for 2 to 3 s.
+    """
+    found: dict[str, list[float]] = in_kernel("sync", str(rounds))
+    ages = found["oldest"]
+    lost = f"{sum(found['lost']):g} of {rounds * NUMBER} sessions lost"
+    return Measured(max(ages), len(ages), f"oldest lost {median(ages):.3g} s, most {max(ages):.3g} s; {lost}")

@@ -21,8 +21,8 @@ def as_line(result: Result) -> str:
 
 
 def as_json(result: Result, machine: Machine) -> str:
-    """One line of JSON. Where nothing was measured `value` is null and one key more, `reason`, says why."""
-    line: dict[str, object] = {
+    """One line of JSON. Where nothing was measured `value` is null, and `behind` says why."""
+    line = {
         "name": result.name,
         "value": None if result.value is None else float(f"{result.value:.6g}"),
         "unit": result.goal.unit,
@@ -30,10 +30,9 @@ def as_json(result: Result, machine: Machine) -> str:
         "holds": result.holds,
         "n": result.n,
         "baseline": result.baseline,
+        "behind": result.behind,
         "machine": machine,
     }
-    if result.value is None:
-        line["reason"] = result.behind
     return json.dumps(line)
 
 

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.guest import operation, reaction
+from benchmarks.guest import operation, reaction, sync
 
-WORK: dict[str, Callable[..., Any]] = {"operation": operation.measure, "reaction": reaction.measure}
+WORK: dict[str, Callable[..., Any]] = {
+    "operation": operation.measure,
+    "reaction": reaction.measure,
+    "sync": sync.measure,
+}
 
 if __name__ == "__main__":
     work, file, *words = sys.argv[1:]

@@ -3,71 +3,28 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 import pytest
-from interop.agents import eventually, l4, running
+from interop.agents import eventually, running
 from system.ipvs.agents import RealAgent
-from system.ipvs.lan import LB1, LB2, MACS, RS1, RS2, VIP, Lan, ip, network
-from system.namespaces import Namespace
-from unit.site_text import server, site
+from system.ipvs.lan import VIP, Lan, network
+from system.ipvs.synced import PORT, Balancer, echoing, goes_on, moved, written
 
 import lbkit
 from lbkit.checks.registry import Registry
-from lbkit.errors import NotRunning, NotThere
+from lbkit.errors import NotThere
 from lbkit.ipvs import sync
-from lbkit.ipvs.engine import Ipvs
 from lbkit.ipvs.kernel import Kernel
 from lbkit.ipvs.table import Daemon
 from lbkit.operate.apply import diff
-from lbkit.site.model import Site
 
 __all__ = ["network"]
 
-PORT = 2104
 TOLD_WITHIN = 3.1  # seconds; the kernel holds the last message of all back for 2 to 3
 BOTH = [Daemon("master", "eth0", 51), Daemon("backup", "eth0", 51)]
-NODES = [{"name": "lb1", "address": LB1}, {"name": "lb2", "address": LB2}]
-
-
-def written(folder: Path, *, ipvs_sync: bool = True, **more: object) -> Site:
-    vip = l4("V", f"{VIP}:{PORT}", server("s1", RS1), server("s2", RS2), scheduler="round-robin")
-    file = folder / "site.toml"
-    file.write_text(site(vip, pair={"nodes": NODES, "ipvs_sync": ipvs_sync}, **more))
-    return lbkit.load_site(file)
-
-
-class Balancer:
-    """One of the pair, without an agent."""
-
-    def __init__(self, host: Namespace, folder: Path) -> None:
-        self.host = host
-        self.state = folder
-        self.kernel = Kernel(host.file, timeout=30)  # one slow CPU: a daemon may take its time to stop
-
-    def reconcile(self, wanted: Site) -> list[str]:
-        with self.host.inside():
-            return Ipvs(wanted, self.state, self.kernel).reconcile({}, {})
-
-    def connections(self) -> set[int]:
-        """The clients' ports that it knows."""
-        with self.host.inside():
-            lines = Path("/proc/thread-self/net/ip_vs_conn").read_text().splitlines()[1:]
-        return {int(line.split()[2], 16) for line in lines}
-
-    def close(self) -> None:
-        for role in ("master", "backup"):
-            with suppress(NotThere):
-                try:
-                    self.kernel.stop_daemon(role)
-                except NotRunning:  # the answer was lost: seen once in many runs, under load
-                    self.kernel.stop_daemon(role)
-        self.kernel.flush()
-        self.kernel.close()
 
 
 @pytest.fixture
@@ -80,60 +37,12 @@ def pair(network, tmp_path) -> Iterator[tuple[Balancer, Balancer]]:
 
 
 @contextmanager
-def echoing(*hosts: Namespace) -> Iterator[None]:
-    """Each says what it is sent."""
-    with ExitStack() as ended:
-        for host in hosts:
-            with host.inside():
-                listening = ended.enter_context(socket.create_server(("0.0.0.0", PORT), backlog=200))
-            ended.callback(listening.shutdown, socket.SHUT_RDWR)
-
-            def serve(listening: socket.socket = listening) -> None:
-                with suppress(OSError):
-                    while True:
-                        connection, _ = listening.accept()
-                        ended.callback(connection.close)
-                        threading.Thread(target=echo, args=(connection,), daemon=True).start()
-
-            threading.Thread(target=serve, daemon=True).start()
-        yield
-
-
-def echo(connection: socket.socket) -> None:
-    with suppress(OSError):
-        while data := connection.recv(100):
-            connection.sendall(data)
-
-
-def goes_on(session: socket.socket, word: bytes = b"again\n") -> bool:
-    try:
-        session.sendall(word)
-        return session.recv(100) == word
-    except OSError:
-        return False
-
-
-@contextmanager
 def sessions(network: Lan, number: int) -> Iterator[list[socket.socket]]:
     """Every other one has said something; the others are silent since the handshake."""
     with ExitStack() as ended, network.client.inside():
         made = [ended.enter_context(socket.create_connection((VIP, PORT), timeout=5)) for _ in range(number)]
         assert all(goes_on(one) for one in made[::2])
         yield made
-
-
-@contextmanager
-def moved(network: Lan) -> Iterator[None]:
-    """The VIP, from lb1 to lb2."""
-    ip(network.lb1, f"address del {VIP}/32 dev eth0")
-    ip(network.lb2, f"address add {VIP}/32 dev eth0")
-    ip(network.client, f"neighbour replace {VIP} lladdr {MACS['lb2']} dev eth0")
-    try:
-        yield
-    finally:
-        ip(network.lb2, f"address del {VIP}/32 dev eth0")
-        ip(network.lb1, f"address add {VIP}/32 dev eth0")
-        ip(network.client, f"neighbour del {VIP} dev eth0")
 
 
 def test_no_session_that_the_other_node_was_told_of_is_lost_when_the_vip_moves(network, pair, tmp_path):

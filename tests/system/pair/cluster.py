@@ -34,10 +34,10 @@ _STAYS_FOR = 0.5  # one that starts takes over from a lower one that was first
 class Cluster:
     """Both nodes of `lan`, with everything on them. `start` begins it, `settled` says when it is one pair."""
 
-    def __init__(self, lan: Lan, **pair: Any) -> None:
+    def __init__(self, lan: Lan, *vips: dict[str, Any], **pair: Any) -> None:
         self.lan = lan
         self.lb1, self.lb2 = lan.nodes
-        self.site = site_text(**pair)
+        self.site = site_text(*vips, **pair)
 
     def start(self) -> None:
         """Both nodes, as after `lbkit pair setup` and a boot."""
@@ -87,9 +87,10 @@ class Cluster:
 
     def boot(self, node: Node) -> None:
         """It comes back."""
-        for device, addresses in (("eth0", MOVING[:3]), ("eth1", MOVING[3:])):
-            for address in addresses:
-                node.space.tried("ip", "address", "del", f"{address}/32", "dev", device)
+        for line in node.run("ip -o address show up").stdout.splitlines():
+            _, device, _, address, *_ = line.split()
+            if address.endswith(("/32", "/128")) and device != "lo":
+                node.space.tried("ip", "address", "del", address, "dev", device)
         node.run("sh -c 'rm -rf /run/haproxy/* /run/lbkit/* /run/*.pid /run/*.sock'")
         self.lan.plug(node.name)
         self.start_node(node)
@@ -173,8 +174,8 @@ LABELS = ("PLAIN", "LAST", "SOURCE")
 _SSHD = ("HostKey=/etc/ssh/ssh_host_ed25519_key", "PasswordAuthentication=no", f"SetEnv=PATH={PATH}")
 
 
-def site_text(**pair: Any) -> str:
-    """Three layer-7 VIPs before the same two servers. `pair`: of the table [pair]."""
+def site_text(*more_vips: dict[str, Any], **pair: Any) -> str:
+    """Three layer-7 VIPs before the same two servers, and more. `pair`: of the table [pair]."""
     nodes = [
         {"name": "lb1", "address": LB1, "networks": {"198.51.100.0/24": "eth1"}},
         {"name": "lb2", "address": LB2, "networks": {"198.51.100.0/24": "eth1"}},
@@ -188,16 +189,16 @@ def site_text(**pair: Any) -> str:
     for label, (address, port), more in zip(LABELS, (PLAIN, LAST, SOURCE), how, strict=True):
         servers = [server(name, f"{rip}:{port}") for name, rip in zip(("rs1", "rs2"), RIPS, strict=True)]
         vips.append(vip(label, f"{address}:{port}", *servers, check=CHECK, **more))
-    return site(*vips, pair={"nodes": nodes, "floating_addresses": [FLOATING], **pair})
+    return site(*vips, *more_vips, pair={"nodes": nodes, "floating_addresses": [FLOATING], **pair})
 
 
 @contextmanager
-def cluster(**pair: Any) -> Iterator[Cluster]:
-    """A pair that serves."""
+def cluster(*vips: dict[str, Any], **pair: Any) -> Iterator[Cluster]:
+    """A pair that serves these VIPs too."""
     with pair_lan() as lan, ExitStack() as ended:
         for machine, name in ((lan.rs1, "rs1"), (lan.rs2, "rs2")):
             ended.enter_context(speaking(machine, name, PLAIN[1], LAST[1], SOURCE[1]))
-        made = Cluster(lan, **pair)
+        made = Cluster(lan, *vips, **pair)
         try:
             made.start()
             made.settled()

@@ -19,7 +19,10 @@ _LAN = {"lb1": LB1, "lb2": LB2, "rs1": RIPS[0], "rs2": RIPS[1], "client": CLIENT
 
 @dataclass(frozen=True)
 class Lan:
-    """eth0 of each machine is on the LAN (192.0.2.0/24), eth1 on the back network (198.51.100.0/24; the client has none)."""
+    """eth0 of each machine is on the LAN (192.0.2.0/24), eth1 on the back network (198.51.100.0/24; the client has none).
+
+    Beside each address it has one of IPv6.
+    """
 
     switch: Namespace
     lb1: Node
@@ -72,6 +75,12 @@ class Lan:
         self.switch.run("nft delete table bridge pair")
 
 
+def six(address: str) -> str:
+    """The IPv6 address beside one of IPv4 of the LAN or the back network."""
+    _, _, net, last = address.split(".")
+    return f"2001:db8:{net}::{last}"
+
+
 def _networks(machine: str) -> tuple[str, ...]:
     return ("lan", "back") if machine in BACK else ("lan",)
 
@@ -93,7 +102,11 @@ def pair_lan() -> Iterator[Lan]:
                         f"ip link add {name}-{net} type veth peer name eth{device} netns {machine.file}",
                         f"ip link set {name}-{net} master {net} up",
                     )
-                    machine.run(f"ip addr add {addresses[name]}/24 dev eth{device}", f"ip link set eth{device} up")
+                    own = addresses[name]
+                    machine.run(
+                        f"ip addr add {own}/24 dev eth{device}", f"ip -6 addr add {six(own)}/64 dev eth{device} nodad"
+                    )
+                    machine.run(f"ip link set eth{device} up")
         nodes = []
         for name in ("lb1", "lb2"):
             nodes.append(Node(machines[name], name))

@@ -1,6 +1,6 @@
 """A real server: tells each connection its name at once, then gives each line back behind it, until stdin ends.
 
-python speaker.py NAME PORT…
+python speaker.py NAME PORT…    NAME "": the address that the connection comes from
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from contextlib import suppress
 
 
 async def _serve(name, reader, writer):
+    name = name or writer.get_extra_info("peername")[0].encode()
     with suppress(ConnectionError):
         writer.write(name + b"\n")
         while line := await reader.readline():

@@ -129,7 +129,7 @@ def sessions(
 
 @contextmanager
 def speaking(machine: Namespace, name: str, *ports: int) -> Iterator[subprocess.Popen[str]]:
-    """A real server that tells its name."""
+    """A real server that tells its name; without one, the address of its client as it sees it."""
     process = _begin(machine, "speaker.py", name, *ports)
     try:
         yield process

@@ -1,0 +1,67 @@
+"""An upgrade of lbkit as docs/pair.md has it, the standby first: for a while the nodes have two versions."""
+
+from __future__ import annotations
+
+import json
+import signal
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+from interop.agents import eventually
+from system.pair.cluster import LAST, PLAIN, Cluster
+from system.pair.nodes import Node
+from system.pair.traffic import probing, sessions
+
+NEW = "99.1"
+_PATIENCE = 0.9  # seconds: the machine may be busy; a packet that is lost comes again after one
+
+
+def _upgrade(pair: Cluster, node: Node) -> None:
+    """What pip says of it is of another version from now on. The rest is this lbkit: there is no other that knows a pair."""
+    (file,) = (one for one in distribution("lbkit-core").files or () if one.name == "METADATA")
+    real = Path(str(file.locate()))
+    version = distribution("lbkit-core").version
+    node.file("/run/METADATA").write_text(real.read_text().replace(f"\nVersion: {version}\n", f"\nVersion: {NEW}\n"))
+    node.run(["mount", "--bind", "/run/METADATA", str(real)])
+    node.kill("agent", signal.SIGTERM)
+    eventually(lambda: not node.pids("agent"))
+    pair.start_node(node)
+
+
+def _status(node: Node) -> tuple[int, dict[str, Any]]:
+    ran = node.run("lbkit pair status --json", check=False)
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return ran.returncode, found
+
+
+def test_clients_notice_nothing_and_operators_are_told(pair: Cluster) -> None:
+    old = pair.settled()
+    new = pair.lan.other(old)
+    with probing(pair.lan.client, *PLAIN, timeout=_PATIENCE) as probe, sessions(pair.lan.client, *LAST, 50) as live:
+        old.run(f"lbkit pair maintenance on {new.name}")
+        _upgrade(pair, new)
+        old.run(f"lbkit pair maintenance off {new.name}")
+        pair.settled(old)
+        for node in pair.lan.nodes:
+            eventually(lambda node=node: _only_versions_differ(node), 20)
+        refused = old.run("lbkit pair sync", check=False)
+        assert (refused.returncode, f"here is lbkit {NEW}" in refused.stderr) == (3, True), refused.stderr
+        for verb in ("drain", "online"):  # the verbs go on between the two
+            assert old.run(f"lbkit {verb} PLAIN rs1").returncode == 0
+        old.run(f"lbkit failover --to {new.name}")
+        pair.settled(new)
+        _upgrade(pair, old)
+        pair.settled(new)
+        eventually(lambda: _status(new)[0] == 0, 20)
+        assert "nothing differs" in new.run("lbkit pair sync").stdout
+        old.run(f"lbkit failover --to {old.name}")
+        pair.settled(old)
+    assert probe.failed == 0, probe.reasons
+    assert (live.opened, live.broken, live.hung) == (50, 0, 0)
+
+
+def _only_versions_differ(node: Node) -> bool:
+    code, said = _status(node)
+    what = [one["what"] for one in said["findings"]]
+    return code == 1 and len(what) == 1 and NEW in what[0]
