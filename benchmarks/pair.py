@@ -117,10 +117,10 @@ def kept(remotes: Remotes, variant: str, rounds: int) -> Measured:
     return total(rounds, variant, ("misrouted",), ("misrouted",))
 
 
-@benchmark("pair/layer-4", goal=at_most(3, "s"), baseline="none", rounds=ROUNDS, quick=QUICK)
+@benchmark("pair/layer-4", goal=at_most(2, "s"), baseline="none", rounds=ROUNDS, quick=QUICK)
 def layer_4(remotes: Remotes, variant: str, rounds: int) -> Measured:
     """In user-mode Linux, with `ipvs_sync`: 10 sessions of direct routing begin each second, and the node dies without a
-    word: the age of the oldest one that was lost. The kernel holds the last message of its sync daemon back for 2 to 3 s.
+    word: the age of the oldest one that was lost. Where nothing else begins, the kernel holds its last message for 2 to 3 s.
     """
     found: dict[str, list[float]] = in_kernel("sync", str(rounds))
     ages = found["oldest"]
