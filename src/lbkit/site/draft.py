@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from lbkit.site.findings import Key, Problem
-from lbkit.site.model import AgentSettings, Alerts, CaFamily, Certificate, FallbackPage, HaproxySettings, Pair, Site
+from lbkit.site.model import AgentSettings, CaFamily, Certificate, FallbackPage, HaproxySettings, Pair, Site
+from lbkit.site.reporting import Alerts, Metrics
 from lbkit.site.services import Vip
 from lbkit.site.wording import problems_of
 
@@ -29,6 +30,7 @@ class Draft:
     haproxy: HaproxySettings | None = None
     fallback_page: FallbackPage | None = None
     agent: AgentSettings | None = None
+    metrics: Metrics | None = None
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -44,7 +46,7 @@ def draft(document: Mapping[str, Any], folder: Path) -> tuple[Site | None, Draft
     known = {"ca_families": frozenset(site.ca_families), "certificates": frozenset(site.certificates)}
     vips, singles = (
         dict(enumerate(site.vips)),
-        (site.pair, site.alerts, site.haproxy, site.fallback_page, site.agent),
+        (site.pair, site.alerts, site.haproxy, site.fallback_page, site.agent, site.metrics),
     )
     return site, Draft(vips, site.ca_families, site.certificates, *singles, known), []
 
@@ -71,5 +73,6 @@ def _right(document: Mapping[str, Any], wrong: set[Key], context: Mapping[str, A
         one(HaproxySettings, "haproxy"),
         one(FallbackPage, "fallback_page"),
         one(AgentSettings, "agent"),
+        one(Metrics, "metrics"),
         {name: frozenset(table(name)) for name in ("ca_families", "certificates")},
     )

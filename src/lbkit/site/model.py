@@ -6,8 +6,9 @@ from ipaddress import ip_address, ip_network
 
 from pydantic import Field
 
+from lbkit.site.reporting import Alerts, Metrics, Snmp
 from lbkit.site.services import Vip
-from lbkit.site.values import Account, Address, Duration, File, Flag, Host, Interface, Label, Mail, Network, Port, Table
+from lbkit.site.values import Account, Address, Duration, File, Flag, Interface, Label, Network, Port, Table
 
 
 class CaFamily(Table):
@@ -98,15 +99,6 @@ class KeepalivedSettings(Table):
     )
 
 
-class Alerts(Table):
-    """Mail when a real server, a VIP or the pair changes (guide 12.2 to 12.4)."""
-
-    sender: Mail = Field(description="Who the mail is from.")
-    to: tuple[Mail, ...] = Field(min_length=1, max_length=32, description="Who gets it.")
-    smart_host: Host = Field(description="The mail server that takes them.")
-    smart_host_port: Port = Field(25, description="Its port.")
-
-
 class FallbackPage(Table):
     """A page that the balancer serves itself, for VIPs whose fallback it is (guide 5)."""
 
@@ -185,3 +177,5 @@ class Site(Table):
     )
     fallback_page: FallbackPage | None = Field(None, description="Absent: the balancer serves none itself.")
     alerts: Alerts | None = Field(None, description="Where news goes by mail.")
+    snmp: Snmp | None = Field(None, description="SNMP. Absent: lbkit leaves snmpd alone.")
+    metrics: Metrics | None = Field(None, description="Metrics for Prometheus. Absent: none are served.")

@@ -13,7 +13,7 @@ import json
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lbkit.errors import EngineError, NotAllowed, NotAnswering, NotDone, NotRunning
@@ -28,11 +28,13 @@ Question = Literal["state", "reconcile", "reload"]
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """What the agent says of itself and of the layer-4 VIPs.
+    """What the agent says of itself and of the VIPs: `vips` are those of layer 4.
 
     `observe`: it writes nothing. `site`: its name, `site_file`: where it was read. `generation`: of the intents that
     it has in force. `trouble`: what keeps it from its work, "": nothing. `checks`: how many run. `lag`: seconds that
-    its loop was late at the 99th percentile, of late. `pair`: this node in its pair, None: it has none.
+    its loop was late at the 99th percentile, of late. `pair`: this node in its pair, None: it has none. `layer_7`: the VIPs
+    of layer 7 as HAProxy had them a second or two ago, {}: not known. `counters`: events by kind since it started.
+    `receivers`: what keeps each from taking events, "": nothing.
     """
 
     pid: int
@@ -45,6 +47,9 @@ class AgentState:
     checks: int = 0
     lag: float = 0.0
     pair: PairSeen | None = None
+    layer_7: Mapping[str, VipState] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
+    receivers: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For its answer."""
@@ -59,6 +64,9 @@ class AgentState:
             "lag_s": round(self.lag, 6),
             "vips": {label: vip.as_dict() for label, vip in self.vips.items()},
             "pair": self.pair.as_dict() if self.pair else None,
+            "layer_7": {label: vip.as_dict() for label, vip in self.layer_7.items()},
+            "counters": dict(self.counters),
+            "receivers": dict(self.receivers),
         }
 
     @classmethod
@@ -76,6 +84,11 @@ class AgentState:
             values["checks"],
             values["lag_s"],
             PairSeen.of(values["pair"]) if values["pair"] else None,
+            {
+                label: VipState.of(vip) for label, vip in values.get("layer_7", {}).items()
+            },  # one of before has none of these
+            values.get("counters", {}),
+            values.get("receivers", {}),
         )
 
 
