@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbkit.agent.guard import PATIENCE, Guard, Seen
+from lbkit.agent.guard import PATIENCE, SETTLES, Guard, Seen
 
 WINDOW = 10.0
 UP = Seen("up", 100.0)
@@ -116,34 +116,38 @@ def held_pair():
     return guard, both
 
 
-def test_when_the_anchor_comes_back_each_is_held_until_a_check_that_began_after_it():
+def test_when_the_anchor_comes_back_each_is_held_until_a_check_that_began_later():
     guard, both = held_pair()
     guard.look(150.0, both, 150.0)
     assert guard.is_over
     assert guard.held == {"a", "b"}
-    both["a"] = replace(both["a"], checked=150.1)  # down again
-    guard.look(150.2, both, 150.0)
+    later = 150.0 + SETTLES
+    assert guard.asks_since == later
+    both["a"] = replace(both["a"], checked=later)  # down again
+    guard.look(152.2, both, 150.0)
     assert guard.held == {"b"}
-    both["b"] = Seen("down", 150.1)  # passes; not up again yet
-    guard.look(150.3, both, 150.0)
+    both["b"] = Seen("down", later)  # passes; not up again yet
+    guard.look(152.3, both, 150.0)
     assert guard.held == {"b"}
-    both["b"] = Seen("up", 151.0)
-    guard.look(151.0, both, 151.0)
+    both["b"] = Seen("up", 153.0)
+    guard.look(153.0, both, 151.0)
     assert guard.held == set()
     assert not guard.is_over
     assert guard.since is None
 
 
-def test_a_check_that_began_while_the_network_was_away_takes_nobody_out_after_it_is_back():
+def test_a_check_that_began_before_or_in_the_moment_of_its_return_takes_nobody_out():
+    """The kernel may still wait with its next question for a server's own address."""
     guard = guard_of("a", "b")
     both = {"a": failing(101.0), "b": failing(101.1)}
     guard.look(104.0, both, 100.5)
     guard.look(150.0, both, 150.0)
-    both["a"] = Seen("down", 149.9, 101.0)
-    guard.look(150.4, both, 150.0)
-    assert guard.held == {"a"}
-    both["a"] = Seen("down", 150.4, 101.0)
-    guard.look(150.5, both, 150.0)
+    for began in (149.9, 150.1, 150.0 + SETTLES - 0.01):
+        both["a"] = Seen("down", began, 101.0)
+        guard.look(151.5, both, 150.0)
+        assert guard.held == {"a"}
+    both["a"] = Seen("down", 150.0 + SETTLES, 101.0)
+    guard.look(152.5, both, 150.0)
     assert guard.held == set()
 
 
@@ -153,8 +157,8 @@ def test_when_one_answers_while_the_anchor_is_silent_the_others_are_checked_once
     guard.look(140.1, both, 100.5)
     assert guard.is_over
     assert guard.held == {"a", "b"}
-    both["a"] = Seen("down", 140.2, 101.0)
-    guard.look(141.0, both, 100.5)
+    both["a"] = Seen("down", 140.1 + SETTLES, 101.0)
+    guard.look(142.0, both, 100.5)
     assert guard.held == {"b"}
 
 
@@ -192,6 +196,6 @@ def test_whatever_happened_an_anchor_that_answers_and_one_more_check_end_every_h
     now += PATIENCE
     failed = {label: Seen("down", now - 50, now - 50) for label in "abc"}
     guard.look(now, failed, now)
-    guard.look(now + 2, {label: replace(one, checked=now + 1) for label, one in failed.items()}, now + 1)
+    guard.look(now + 3, {label: replace(one, checked=now + 2) for label, one in failed.items()}, now + 1)
     assert guard.held == set()
     assert guard.since is None

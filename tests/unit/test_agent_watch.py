@@ -117,6 +117,23 @@ def test_in_haste_it_checks_at_once():
     watching(answers, scenario, interval=600)
 
 
+def test_in_haste_for_a_moment_to_come_it_checks_then():
+    answers = Answers("up")
+
+    async def scenario(watch):
+        await until(lambda: watch.has_run)(watch)
+        then = asyncio.get_running_loop().time() + 0.1
+        for _ in range(3):
+            watch.hurry(then)
+            await asyncio.sleep(0.01)
+        assert len(answers.started) == 1
+        await asyncio.sleep(0.2)
+        assert len(answers.started) == 2
+        assert answers.started[1] >= then
+
+    watching(answers, scenario, interval=600)
+
+
 def test_in_haste_it_checks_once_more_after_one_that_began_before():
     answers = Answers(None, "up")
 

@@ -2,9 +2,8 @@
 
 When all real servers that are in fail together, and the anchor has not answered since the first of these failures, it is the
 balancer that is cut off: they are held, so that its table is whole when its network comes back. One that has not been
-checked since that failure says nothing against it. The hold ends when the anchor answers, or one of them does. Results of
-checks that began before that moment count for nothing: a server is out when a check that began after it fails, and stays in
-when that passes.
+checked since that failure says nothing against it. The hold ends when the anchor answers, or one of them does. A check that
+fails counts from SETTLES seconds after that: a server is out when one that began later fails, and stays in when one passes.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from lbkit.state.observed import Health
 
 # An anchor that answers within this many seconds of the first failure was never away: nothing is held a moment longer.
 PATIENCE = 1.0
+# A kernel that has asked in vain for a neighbour's address asks again a second later (arp(7), retrans_time; RFC 4861, 10).
+SETTLES = 1.1  # seconds from the end of the trouble until every server can be reached again
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Guard:
         self.unasked: frozenset[str] = frozenset()
         self.window = window
         self._in: frozenset[str] = frozenset()
-        self._over: float | None = None  # when the trouble ended that servers are still held for
+        self._over: float | None = None  # from when checks count again, after a trouble that has ended
 
     @property
     def is_over(self) -> bool:
@@ -68,7 +69,7 @@ class Guard:
             if now - self.since < PATIENCE:
                 self.since = None
             else:
-                self._over = now
+                self._over = now + SETTLES
         self.held = frozenset(label for label, one in members.items() if one.health == "down" and self._holds(one))
         self.unasked = frozenset(label for label, one in members.items() if self._is_unasked(one))
         if self._over is not None and not self.held and not self.unasked:

@@ -71,7 +71,7 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Future[Result] | None = None
-        self._hurried = False
+        self._hurried: float | None = None  # when it is to check next
         self._started = 0.0
 
     def start(self, first: float, phase: float) -> None:
@@ -103,12 +103,15 @@ class Watch:
         return self.failing_since is not None and self.failing_since >= self.checked
 
     def hurry(self, since: float) -> None:
-        """Check now, unless a check runs that began at `since` or later; after one that began before, once more."""
+        """Check at `since`, or now where that is over; where a check runs that began before, once it has ended."""
         if self._running is not None:
-            self._hurried = self._started < since
+            self._hurried = since if self._started < since else None
         elif self._timer is not None:
             self._timer.cancel()
-            self._check()
+            if since > self._loop.time():
+                self._timer = self._loop.call_at(since, self._check)
+            else:
+                self._check()
 
     def _check(self) -> None:
         self._timer = None
@@ -131,8 +134,8 @@ class Watch:
         contradicts = (self.failing_since is None) is (self.state == "down")
         has_turned = self.state != before != "unknown"
         following = self._schedule.next(self._started, now, contradicts or has_turned)
-        self._timer = self._loop.call_at(now if self._hurried else following, self._check)
-        self._hurried = False
+        self._timer = self._loop.call_at(following if self._hurried is None else self._hurried, self._check)
+        self._hurried = None
         self._heard(self)
 
     def _take(self, result: Result, now: float) -> None:
