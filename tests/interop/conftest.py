@@ -18,6 +18,14 @@ KNOWN_CALLER = {"DicomModalities": {"lb": ["LOADBALANCER", "127.0.0.1", 104]}}
 REMOTES = ("storescp", "dcmqrscp", "orthanc_lax", "orthanc_strict", "pynetdicom_server")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a verb that is given no folder writes down, it does not write into that of this machine."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("LBKIT_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(params=DOORS)
 def door(request: pytest.FixtureRequest) -> Door:
     """Each way in: the blocking driver, the asyncio driver, the probe."""

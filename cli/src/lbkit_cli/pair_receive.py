@@ -15,28 +15,14 @@ def pair_receive(site: SiteFile = None) -> None:
     \b
     Example: command="lbkit pair-receive" in authorized_keys
     """
-    _log_to_syslog()
     from lbkit import Registry, load_site
     from lbkit.operate.receive import Here, serve
     from lbkit.site.found import PLACES, VARIABLE
+    from lbkit_cli.logs import log_without_stderr
+
+    log_without_stderr()  # what is written there goes to the other node, and nobody reads it
 
     # not ./site.toml: sshd begins in a home, where a draft may lie
     file = Path(site or os.environ.get(VARIABLE) or PLACES[-1])
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as source:
         serve(Here(file, lambda: load_site(str(file)), Registry().kind), source, sys.stdout.buffer)
-
-
-def _log_to_syslog() -> None:
-    """What is written on stderr goes to the other node, and nobody reads it there."""
-    import logging
-    from contextlib import suppress
-    from logging.handlers import SysLogHandler
-
-    log = logging.getLogger("lbkit")
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    log.addHandler(logging.NullHandler())
-    with suppress(OSError):  # as in a container: nobody keeps a log there
-        handler = SysLogHandler("/dev/log", SysLogHandler.LOG_DAEMON)
-        handler.setFormatter(logging.Formatter("lbkit: %(message)s"))
-        log.addHandler(handler)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lbkit.errors import EngineError, LbkitError, NotDone, NotRunning, Refused
-from lbkit.operate import both
+from lbkit.operate import audit, both
 from lbkit.operate.engines import Engine, engine_of
 from lbkit.operate.outcome import Done, PeerOutcome, ServerView, VipView
 from lbkit.operate.overview import overview
@@ -150,7 +150,7 @@ def carry_out(site: Site, asked: Asked, verb: str, prepare: Callable[[Place], In
         found = _places(site, asked, verb)
         intents = [prepare(place) for place in found]
         if not asked.dry_run:
-            intents = _here(asked, found, intents)
+            intents = _here(site, asked, found, intents)
     if asked.dry_run and both.have_met(site):
         for place in found:
             place.done.steps.append("the same on the other node")
@@ -159,7 +159,7 @@ def carry_out(site: Site, asked: Asked, verb: str, prepare: Callable[[Place], In
     return [place.done for place in found]
 
 
-def _here(asked: Asked, found: list[Place], intents: list[Intent]) -> list[Intent]:
+def _here(site: Site, asked: Asked, found: list[Place], intents: list[Intent]) -> list[Intent]:
     """Record the intent for each place, then have its engine do it; the intents as they are recorded.
 
     Where that fails, what was asked before is asked again, of the engine too as far as that still answers.
@@ -178,6 +178,7 @@ def _here(asked: Asked, found: list[Place], intents: list[Intent]) -> list[Inten
             with suppress(LbkitError):
                 place.engine.put_back(place.vip, place.server.label, _before(place), place.server.weight)
         raise
+    audit.intents(site, intents, before.values(), asked.state)
     return intents
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lbkit.errors import LbkitError, Misuse, NotAllowed, NotAnswering, NotDone, NotRunning, Refused
-from lbkit.operate import fitness
+from lbkit.operate import audit, fitness
 from lbkit.operate.both import have_met
 from lbkit.operate.fitness import Look
 from lbkit.operate.outcome import Progress
@@ -20,6 +20,7 @@ from lbkit.operate.unasked import move_unasked
 from lbkit.pair.addresses import floating, held
 from lbkit.pair.link import Link
 from lbkit.state.node import peer_of
+from lbkit.state.who import who_asks
 
 SessionsAre = Literal["keep", "cut"]
 DRAIN = 600.0  # seconds
@@ -142,6 +143,7 @@ def _between(sides: Sides, looks: Mapping[str, Look], order: Order, progress: Pr
         moved.steps.append(text)
         progress(text)
     if not order.dry_run:
+        audit.failover(old, new, moved.sessions, sides.here.state)
         _Switching(sides, moved, order, progress).run()
         assert site.pair is not None  # noqa: S101
         if not site.pair.preempt and not moved.unconfirmed:
@@ -171,6 +173,7 @@ def _unasked(here: Here, order: Order, peer: str, why: str, progress: Progress) 
         moved.steps.append(f"{name} has the VIPs already" if away else f"{name} does not have the VIPs")
         return moved
     if not order.dry_run:
+        audit.failover(moved.old, moved.new, moved.sessions, here.state)
         moved.took, moved.cut = move_unasked(here, away, _within(here), progress)
         if away:
             moved.steps.append(
@@ -237,8 +240,9 @@ class _Switching:
         self._progress(f"{moved.new} is preferred; waiting until it has the addresses")
         ordered = time.time()
         self._preferred[moved.new] = False  # until it says what it was: the answer may get lost
-        self._preferred[moved.new] = sides.ask(moved.new, "prefer", value=True)["before"]
-        self._preferred[moved.old] = sides.ask(moved.old, "prefer", value=False)["before"]
+        asked = {"who": who_asks(), "old": moved.old, "new": moved.new, "sessions": moved.sessions}
+        self._preferred[moved.new] = sides.ask(moved.new, "prefer", value=True, **asked)["before"]
+        self._preferred[moved.old] = sides.ask(moved.old, "prefer", value=False, **asked)["before"]
         found = sides.together(
             "wait", {moved.new: {"held": True, "within": within}, moved.old: {"held": False, "within": within}}
         )

@@ -9,10 +9,11 @@ from typing import Any
 
 from lbkit.checks.plan import KindOf
 from lbkit.errors import Misuse
-from lbkit.operate import bundle, putting
+from lbkit.operate import audit, bundle, putting
 from lbkit.operate.apply import ENGINES, EngineName
 from lbkit.operate.apply import apply as bring
 from lbkit.operate.outcome import Applied
+from lbkit.operate.wording import many
 from lbkit.site.model import Site
 from lbkit.state import left
 from lbkit.state.applied import Applied as Generation
@@ -42,19 +43,32 @@ def apply(
     with putting.alone(state, _VERBS):
         if bundle.digest(site_file) != digest:
             raise Misuse(f"{site_file} was changed in this moment. See what it is now (lbkit diff), and apply again.")
-        done = bring(site, kind_of, node, engines=engines, state=state, **given)
-        if set(engines) == set(ENGINES):
-            _note(digest, site, node, state, done)
+        with audit.rolled_back(state):
+            done = bring(site, kind_of, node, engines=engines, state=state, **given)
+        whole = set(engines) == set(ENGINES)
+        made = _note(digest, site, node, state, done) if whole else None
+        if made or done.changes or done.started or done.reloaded:
+            _tell(site, done, made, "" if whole else f" ({', '.join(engines)} alone)", state)
     return done
 
 
-def _note(digest: str, site: Site, node: str | None, state: Path | None, done: Applied) -> None:
+def _note(digest: str, site: Site, node: str | None, state: Path | None, done: Applied) -> Generation | None:
+    """None: it is the one from before."""
     name, before, gone = name_of(site, node), Generation.read(state), left.read(state)
     if gone and gone.node == name:
         left.forget(state)  # keepalived runs again
     made = note(digest, name, state)
     if made != before and site.pair:
         done.steps.append(f"this site is generation {made.generation}; the other node gets it with: lbkit pair sync")
+    return made if made != before else None
+
+
+def _tell(site: Site, done: Applied, made: Generation | None, alone: str, state: Path | None) -> None:
+    what = f"generation {made.generation} of site {site.name}" if made else f"site {site.name}"
+    how = "; HAProxy started" if done.started else "; HAProxy reloaded" if done.reloaded else ""
+    text = f"{what} is in force{alone}: {many(len(done.changes), 'change')}{how}"
+    details: dict[str, Any] = {"generation": made.generation} if made else {}
+    audit.note("configuration-applied", text, state, changes=len(done.changes), **details)
 
 
 def name_of(site: Site, node: str | None = None) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from lbkit.errors import LbkitError, Misuse, NotDone
 from lbkit.haproxy import persistence
 from lbkit.haproxy.engine import Haproxy
-from lbkit.operate import node_look
+from lbkit.operate import audit, node_look
 from lbkit.operate.receive import Here
 from lbkit.pair import addresses, second_chance, settings, switch, track, vrrp
 from lbkit.pair.switch import Switch
@@ -174,9 +174,15 @@ def refuse(here: Here, values: _Values) -> _Values:
 
 
 def prefer(here: Here, values: _Values) -> _Values:
-    """Whether an operator wants the VIPs here: `value`. `before`: what it was."""
+    """Whether an operator wants the VIPs here: `value`. `before`: what it was.
+
+    `who` asks, `old`, `new`, `sessions`: of the failover that begins so.
+    """
     before = track.read(here.site, "prefer", here.state)
     track.write(here.site, "prefer", values.get("value") is True, here.state)
+    if "from" in values and "new" in values:
+        old, new, sessions = (str(values.get(name)) for name in ("old", "new", "sessions"))
+        audit.failover(old, new, sessions, here.state, audit.by_peer(values))
     return {"before": before}
 
 
@@ -214,7 +220,10 @@ def maintain(here: Here, values: _Values) -> _Values:
     """Whether an operator works on this node: `value`, and `who` says `why`. `changed`."""
     on = values.get("value") is True
     maintenance.note(on, str(values.get("who", "")), str(values.get("why", "")), here.state)
-    return {"changed": track.write(here.site, "maintenance", on, here.state)}
+    changed = track.write(here.site, "maintenance", on, here.state)
+    if changed and "from" in values:
+        audit.maintenance(here.node.name, on, here.state, str(values.get("why", "")), audit.by_peer(values))
+    return {"changed": changed}
 
 
 def _the(here: Here, values: _Values) -> Switch:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbkit.errors import EngineError, LbkitError, Misuse, NotDone, Refused
+from lbkit.operate import audit
 from lbkit.operate.failover import Moved, Order
 from lbkit.operate.maintenance import maintenance
 from lbkit.operate.outcome import Progress
@@ -69,6 +70,7 @@ def leave(here: Here, order: Order, progress: Progress = lambda text: None, link
             raise NotDone(f"keepalived was stopped, and {node.name} still has addresses of the pair. See: ip address")
         done.steps.append(f"keepalived stopped: {node.name} takes no VIP any more, and is in maintenance")
         _tell(here, done, used)
+        audit.note("node-left", f"{node.name} has left the pair", here.state, node=node.name)
     done.steps.append(
         "to bring it back: lbkit apply, then lbkit pair maintenance off; then lbkit pair sync on the other node"
     )
@@ -108,4 +110,6 @@ def told(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:
     if values.get("node") != peer:
         raise Misuse(f"{peer} says of itself that it has left, and of no other node: {values.get('node')!r:.60}.")
     left.write(Left(peer, str(values.get("who", ""))[:_TEXT], round(time.time(), 3)), here.state)
+    by = audit.By(str(values.get("who", "")), audit.from_node(peer))
+    audit.note("node-left", f"{peer} has left the pair", here.state, by=by, node=peer)
     return {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbkit.errors import Misuse, NotAllowed, NotAnswering, NotRunning
+from lbkit.operate import audit
 from lbkit.operate.failover import Moved, Order, failover
 from lbkit.operate.outcome import Progress
 from lbkit.operate.receive import Here
@@ -70,6 +71,8 @@ def maintenance(
     done.steps.append(
         f"{chosen} is in maintenance" if on else f"{chosen} is no longer in maintenance; the VIPs stay where they are"
     )
+    if done.changed:
+        audit.maintenance(chosen, on, here.state, why)
     return done
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from lbkit.errors import Misuse
 from lbkit.haproxy import guarded, program
 from lbkit.haproxy.engine import Haproxy
+from lbkit.operate import audit
 from lbkit.operate.apply import in_force
 from lbkit.operate.outcome import Applied, Progress
 from lbkit.operate.wording import many
@@ -36,6 +37,7 @@ def reload(
     with Intents(state).alone():
         pid = guarded.reload(haproxy, in_force(site, state))
     done.steps.append(f"HAProxy reloaded: worker {pid}; every intent is in force")
+    audit.note("reloaded", done.steps[0], state, worker=pid)
     if old := haproxy.old_connections():
         done.warnings.append(f"{many(old, 'connection')} of before the reload live on in old workers, until they end.")
     return done

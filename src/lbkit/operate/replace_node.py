@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lbkit.errors import LbkitError, Misuse, NotAllowed, NotRunning, Refused
+from lbkit.operate import audit
 from lbkit.operate.sync import the_two
 from lbkit.pair import meeting, parting
 from lbkit.pair.link import Link
@@ -81,6 +82,7 @@ def replace_node(
             what for what, was in (("its key is let in no more", shut), ("its host keys are forgotten", known)) if was
         )
         done.steps.append(f"{peer.name}'s old machine: {old or 'nothing was known of it'}")
+        audit.note("node-replaced", f"{peer.name}: its old machine is let in no more", state, node=peer.name)
     done.steps.append(f"{here.name} goes on alone with {found}")
     done.todo = [
         f"on the new machine, which has lbkit, HAProxy, keepalived and {peer.address}: "

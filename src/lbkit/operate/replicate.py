@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbkit.errors import EngineError, LbkitError, Misuse
+from lbkit.operate import audit
 from lbkit.operate.engines import engine_of
 from lbkit.operate.wording import in_words
 from lbkit.pair.link import Link
 from lbkit.site.model import Site
 from lbkit.site.naming import server_of, vip_of
 from lbkit.state.intents import Intent, Intents, Merged
+from lbkit.state.node import node_of
 
 if TYPE_CHECKING:
     from lbkit.operate.receive import Here
@@ -35,7 +37,9 @@ def exchange(site: Site, link: Link, state: Path | None = None, now: Collection[
     store = Intents(state)
     with store.alone():  # a verb at work may still take back what it has recorded
         ours = _known(site, store)
-    answer = link.ask("intents", intents=[one.as_dict() for one in ours], now=[list(key) for key in now])
+    here = node_of(site)
+    values: dict[str, Any] = {"from": here.name if here else "", "now": [list(key) for key in now]}
+    answer = link.ask("intents", intents=[one.as_dict() for one in ours], **values)
     theirs = _read(site, answer.get("intents"))
     _tell_lost(_read(site, answer.get("lost")), theirs, f"on {link.peer.name}")
     if any(one not in ours for one in theirs):
@@ -43,7 +47,7 @@ def exchange(site: Site, link: Link, state: Path | None = None, now: Collection[
             merged = store.merge(theirs)
             for place, why in put_in_force(site, merged.taken, state).items():
                 log.warning("%s is not in force yet: %s", place, why)
-        _tell(merged, link.peer.name)
+        _tell(site, merged, audit.from_node(link.peer.name), state)
     not_there = answer.get("not_in_force")
     return {str(place): str(why) for place, why in not_there.items()} if isinstance(not_there, dict) else {}
 
@@ -87,7 +91,7 @@ def intents(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:
         merged = store.merge(given)
         asked = [one for one in store.last_words() if (one.vip, one.server) in now]
         failed = put_in_force(site, dict.fromkeys([*merged.taken, *asked]), here.state)
-    _tell(merged, "the other node")
+    _tell(site, merged, audit.from_node(values.get("from")), here.state)
     return {
         "intents": [one.as_dict() for one in _known(site, store)],
         "lost": [one.as_dict() for one in merged.lost],
@@ -123,7 +127,8 @@ def _read(site: Site, listed: object) -> list[Intent]:
     return [one for one in found if (one.vip, one.server) in places]
 
 
-def _tell(merged: Merged, whence: str) -> None:
+def _tell(site: Site, merged: Merged, whence: str, state: Path | None) -> None:
+    audit.intents(site, merged.taken, merged.lost, state, whence)
     before = {(one.vip, one.server): one for one in merged.lost}
     for one in merged.taken:
         was = before.get((one.vip, one.server))

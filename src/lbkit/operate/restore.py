@@ -11,7 +11,7 @@ from lbkit.checks.facade import load_site
 from lbkit.checks.plan import KindOf
 from lbkit.errors import Misuse
 from lbkit.install.difference import Change
-from lbkit.operate import bundle, putting
+from lbkit.operate import audit, bundle, putting
 from lbkit.operate.backup import Backup
 from lbkit.operate.bundle import Bundle
 from lbkit.operate.generation import name_of
@@ -57,12 +57,15 @@ def restore(
     with putting.alone(state):
         here = Applied.read(state)
         generation = _generation(given.applied, here, site.digest, given.node)
-        done = putting.put(site, generation, site_file, kind_of, state, intents=given.intents, dry_run=dry_run)
+        with audit.rolled_back(state):
+            done = putting.put(site, generation, site_file, kind_of, state, intents=given.intents, dry_run=dry_run)
         restored = Restored(generation.generation, dry_run, done.changes, done.steps, done.warnings)
         if given.omitted:
             restored.warnings.append(f"not in the backup, and left as they are here: {', '.join(given.omitted)}")
         if not dry_run:
             _want(given, site_file, state, restored)
+            text = f"generation {generation.generation} of the site is restored, from a backup of {given.node}"
+            audit.note("configuration-applied", text, state, generation=generation.generation)
     return restored
 
 

@@ -19,6 +19,7 @@ from lbkit.haproxy.engine import Haproxy
 from lbkit.haproxy.secured import cas, certificate, crl
 from lbkit.install import ritual
 from lbkit.install.files import File
+from lbkit.operate import audit
 from lbkit.operate.apply import in_force, manifest, render
 from lbkit.operate.certs import fingerprint
 from lbkit.operate.outcome import Done
@@ -69,10 +70,12 @@ def rotate(
 
     kept = [file if file in chosen else _as_it_is(file) for file in files]
     installed = [file for file in kept if file is not None]
-    with Intents(state).alone():
+    with Intents(state).alone(), audit.rolled_back(state):
         if not ritual.install(installed, manifest(site), check=lambda: None, activate=activate, verify=verify):
             activate()  # the disk was right already, and HAProxy was not
             verify()
+    names = ", ".join(sorted({one.vip for one in done}))
+    audit.note("certificates-rotated", f"new certificates, CAs or revocation lists are in force: {names}", state)
     return done
 
 

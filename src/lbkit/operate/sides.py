@@ -35,10 +35,10 @@ class Sides:
         return self.peer if node == self.name else self.name
 
     def ask(self, node: str, question: str, **values: Any) -> Mapping[str, Any]:
-        """What a node answers to `handover.QUESTION`. Raises as that, and as `Link.ask`."""
+        """What a node answers to `handover.QUESTION`; the other is told `from` whom. Raises as that, and as `Link.ask`."""
         if node != self.name:
             within = float(values.get("within", 0.0)) + _LOOKS_WITHIN
-            return self.link.ask(f"handover.{question}", timeout=within, **values)
+            return self.link.ask(f"handover.{question}", timeout=within, **{"from": self.name, **values})
         answer: Mapping[str, Any] = getattr(handover, question)(self.here, values)
         return answer
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from lbkit.errors import Misuse, Refused
 from lbkit.install.difference import Change
-from lbkit.operate import bundle, own_settings, putting
+from lbkit.operate import audit, bundle, own_settings, putting
 from lbkit.operate.bundle import Bundle
 from lbkit.operate.outcome import Progress
 from lbkit.operate.own_settings import Line
@@ -24,6 +24,7 @@ from lbkit.state import left
 from lbkit.state.applied import Applied
 from lbkit.state.intents import Intents
 from lbkit.state.node import node_of, peer_of
+from lbkit.state.who import who_asks
 
 _ASKS = 60.0  # seconds: the other node tries the site with its engines' checkers
 _TAKES = 240.0  # seconds: its HAProxy is reloaded with all care, and back where that fails
@@ -118,6 +119,9 @@ class Sync:
         self.tell(f"{self.peer.name} puts generation {self._applied.generation} in force")
         done = self._ask(dry_run=False, timeout=_TAKES)
         left.forget(self._state)
+        number = self._applied.generation
+        text = f"{self.peer.name} has generation {number} of this node's site in force"
+        audit.note("site-synced", text, self._state, node=self.peer.name, generation=number)
         return done
 
     def _ask(self, *, dry_run: bool, timeout: float) -> Synced:
@@ -131,6 +135,7 @@ class Sync:
             intents=[one.as_dict() for one in Intents(self._state).last_words()],
             force=self._force,
             dry_run=dry_run,
+            who=who_asks(),
         )
         changes = tuple(
             Change(Path(one["file"]), one["change"], tuple(one["lines"]), tuple(one["notes"]))

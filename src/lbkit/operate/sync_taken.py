@@ -10,7 +10,7 @@ from typing import Any
 
 from lbkit import disk
 from lbkit.errors import Misuse, Refused
-from lbkit.operate import bundle, own_settings, putting
+from lbkit.operate import audit, bundle, own_settings, putting
 from lbkit.operate.bundle import Bundle
 from lbkit.operate.receive import Here
 from lbkit.state.applied import Applied
@@ -32,8 +32,9 @@ def state(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:
 def take(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Put the other node's site in the place of this one's, unless this one is newer, or both were changed.
 
-    `values`: `lbkit`, `from`: the other node's name, `applied`, `site`: a bundle; `force`: over changes that were made here
-    and never applied; `dry_run`. Raises Misuse for a site that is wrong here, Refused, CannotRun, RolledBack.
+    `values`: `lbkit`, `from`: the other node's name, `who` asks there, `applied`, `site`: a bundle; `force`: over changes
+    that were made here and never applied; `dry_run`.
+    Raises Misuse for a site that is wrong here, Refused, CannotRun, RolledBack.
     """
     _same_lbkit(values.get("lbkit"))
     theirs, site = Applied.of(values.get("applied")), Bundle.of(values.get("site"))
@@ -50,7 +51,12 @@ def take(here: Here, values: Mapping[str, Any]) -> Mapping[str, Any]:
         )
         intents = [Intent.of(one) for one in _listed(values.get("intents"))]
         dry_run = values.get("dry_run") is True
-        done = putting.put(site, theirs, here.site_file, here.kind_of, here.state, intents=intents, dry_run=dry_run)
+        by = audit.by_peer(values)
+        with audit.rolled_back(here.state, by):
+            done = putting.put(site, theirs, here.site_file, here.kind_of, here.state, intents=intents, dry_run=dry_run)
+        if not dry_run:
+            text = f"generation {theirs.generation} of the site of {values.get('from')} is in force"
+            audit.note("configuration-applied", text, here.state, by=by, generation=theirs.generation)
     return {
         "changes": [
             {"file": str(one.path), "change": one.kind, "lines": one.lines, "notes": one.notes} for one in done.changes

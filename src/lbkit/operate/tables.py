@@ -11,7 +11,7 @@ from typing import Any
 from lbkit.errors import Misuse, NotDone, Refused
 from lbkit.haproxy import persistence
 from lbkit.haproxy.engine import Haproxy
-from lbkit.operate import both, both_tables
+from lbkit.operate import audit, both, both_tables
 from lbkit.operate.outcome import Done, VipView
 from lbkit.operate.overview import overview
 from lbkit.operate.wording import IN_FORCE, many
@@ -118,6 +118,8 @@ def clear(
         _keep(done, ours, state, TableWork(vip, "clear", *chosen, who_asks(), time.time(), bool(ours.holds)))
     if end_sessions:
         done.connections += sum(ours.end_sessions(one) for one in named)
+    more: dict[str, Any] = {} if key is None else {"key": key}
+    audit.note("table-cleared", done.steps[0], state, vip=vip, server=label or "", entries=len(shown.entries), **more)
     return done
 
 
@@ -176,6 +178,8 @@ def pin(
     now = persistence.stuck_to(haproxy, found)
     if now != chosen.label and not force:
         raise NotDone(f"{vip} was pinned to {chosen.label}, and is stuck to {now}. lbkit why {vip}")
+    text = f"{vip} is pinned to {chosen.label} (before: {before})"
+    audit.note("table-pinned", text, state, vip=vip, server=chosen.label, address=chosen.address)
     return done
 
 
