@@ -19,6 +19,7 @@ from lbkit.agent.agent import Agent, Options
 from lbkit.checks.kind import CheckKind, Params
 from lbkit.checks.registry import Registry
 from lbkit.errors import NotRunning
+from lbkit.ipvs.wanted import layer_4
 from lbkit.site.load import load_site
 from lbkit.state.observed import ServerState, VipState
 
@@ -60,11 +61,12 @@ class Recorder:
                     one.label: ServerState(
                         intents[vip.label, one.label].wanted if (vip.label, one.label) in intents else "online",
                         health[vip.label, one.label],
+                        weight=one.weight,
                     )
                     for one in vip.servers
                 }
             )
-            for vip in self.site.vips
+            for vip in layer_4(self.site)
         }
 
     def flush(self):

@@ -44,11 +44,12 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Kept:
-    """A keeper that runs. `said`: its log."""
+    """A keeper that runs. `said`: its log. `mended`: what it has put right."""
 
     def __init__(self, site: Operated) -> None:
         self.said: list[str] = []
-        self.keeper = HaproxyKeeper(site.site, site.state, self.said.append)
+        self.mended: list[str] = []
+        self.keeper = HaproxyKeeper(site.site, site.state, self.said.append, self.mended.extend)
         self._loop = asyncio.new_event_loop()
         self._task = self._loop.create_task(self.keeper.run())
         self._thread = threading.Thread(target=self._run)
@@ -127,6 +128,7 @@ def test_what_operators_asked_is_in_force_within_a_second_whoever_has_started_th
         assert site.tally("NONE", 10) == {"two": 10}
         until(lambda: "NONE/one" in keeper.said[-1] or "NONE/one" in keeper.said[-2])
         assert sum("HAProxy has a new worker" in line for line in keeper.said) == 1
+        assert sorted(keeper.mended) == ["LAST/one", "NONE/one", "SOURCE/two"]
 
 
 def test_without_the_keeper_a_reload_by_hand_forgets_what_operators_asked(site: Operated) -> None:
@@ -183,6 +185,7 @@ def test_guarded_reloads_under_load_misroute_nobody_while_the_keeper_runs(site: 
     assert set(none) == {"two"}
     assert keeper.keeper.trouble == ""
     assert [line for line in keeper.said if "all was so already" not in line] == []
+    assert keeper.mended == []
 
 
 @pytest.mark.usefixtures("often")
@@ -238,7 +241,7 @@ def test_looking_costs_a_request_and_nothing_else(site: Operated, monkeypatch: p
     """No lock is taken, no server asked about: twice a second, for years."""
     asked(site)
     Intents(site.state).record(*(replace(one, until=1.0) for one in Intents(site.state).all() if one.vip == "NONE"))
-    keeper = HaproxyKeeper(site.site, site.state, lambda said: None)
+    keeper = HaproxyKeeper(site.site, site.state, lambda said: None, lambda mended: None)
     keeper.look()
     requests: list[str] = []
     ask = Runtime.ask
@@ -252,5 +255,5 @@ def test_looking_costs_a_request_and_nothing_else(site: Operated, monkeypatch: p
 def test_a_site_without_layer_7_has_nothing_to_keep(tmp_path: Path) -> None:
     (tmp_path / "site.toml").write_text(site_text(vip("D", "127.0.0.1:104", server("s", "127.0.0.2"), mode="l4-dr")))
     said: list[str] = []
-    asyncio.run(HaproxyKeeper(lbkit.load_site(tmp_path / "site.toml"), tmp_path, said.append).run())
+    asyncio.run(HaproxyKeeper(lbkit.load_site(tmp_path / "site.toml"), tmp_path, said.append, said.extend).run())
     assert said == []

@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lbkit.agent.answers import Answers
@@ -18,6 +19,7 @@ from lbkit.agent.layer7 import Layer7
 from lbkit.agent.notify import Notify
 from lbkit.agent.pair import Watchman
 from lbkit.agent.reconcile import Reconciler
+from lbkit.agent.reporting import Reporting
 from lbkit.agent.roster import Asked, PlaceKey, asked_of
 from lbkit.agent.telling import state_of, status_of
 from lbkit.agent.watching import Watching
@@ -28,6 +30,7 @@ from lbkit.haproxy.native import by_agent
 from lbkit.ipvs.wanted import layer_4
 from lbkit.site.model import Site
 from lbkit.state.agent import AgentState, Question
+from lbkit.state.pair import PairSeen
 
 log = logging.getLogger("lbkit.agent")
 
@@ -74,20 +77,36 @@ class Agent:
         await answers.start()
         try:
             async with Checker(_AT_ONCE) as checker:
-                self._watching = Watching(checker, lambda: self._reconciler.ask())
-                self._reconciler = Reconciler(
-                    self._thread, site, self._watching.wanted, self._options.state, self._options.observe
-                )
+                self._make_parts(checker, site)
                 self._watching.take(asked, site.agent.anchor)
                 leave_alone()
-                self._layer_7 = Layer7(self._watching.answer, self._options.state)
                 await self._serve_layer_7(site, asked)
                 self._watch_pair(site)
-                await self._work()
-                await self._layer_7.close()
+                await self._reporting.start(site)
+                try:
+                    await self._work()
+                finally:
+                    await self._layer_7.close()
+                    await self._reporting.close()
         finally:
             await answers.close()
             await self._let_go()
+
+    def _make_parts(self, checker: Checker, site: Site) -> None:
+        state, observe = self._options.state, self._options.observe
+        self._watching = Watching(checker, self._on_health)
+        self._reconciler = Reconciler(
+            self._thread, site, self._watching.wanted, state, observe, partial(self._on_mended, "IPVS")
+        )
+        self._layer_7 = Layer7(self._watching.answer, state, partial(self._on_mended, "HAProxy"))
+        self._reporting = Reporting(state, observe, self._watching, self._reconciler, self._pair_seen, self._state)
+
+    def _on_health(self) -> None:
+        self._reconciler.ask()
+        self._reporting.hurry()
+
+    def _on_mended(self, engine: str, done: Sequence[str]) -> None:
+        self._reporting.mended(engine, done)
 
     async def _work(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -172,6 +191,7 @@ class Agent:
         self._reconciler.ask()
         await self._serve_layer_7(site, asked)
         self._watch_pair(site)
+        await self._reporting.take(site)
         log.info("%s is read anew: %d checks, %d of them new", site.name, self._watching.roster.watches, len(new))
         deadline = self._loop.time() + _FIRST_RESULTS
         while any(not watch.has_run for watch in new) and self._loop.time() < deadline:
@@ -208,6 +228,10 @@ class Agent:
             await self._reconciler.done()
         else:
             await self._reconciler.look()
+        return self._state()
+
+    def _state(self) -> AgentState:
+        """What it says of itself now."""
         return AgentState(
             os.getpid(),
             self._options.observe,
@@ -218,12 +242,24 @@ class Agent:
             self._trouble(),
             self._watching.roster.watches,
             self._lag.high,
-            self._watchman.seen() if self._watchman else None,
+            self._pair_seen(),
+            self._reporting.layer_7,
+            self._reporting.counters,
+            self._reporting.receivers,
         )
+
+    def _pair_seen(self) -> PairSeen | None:
+        return self._watchman.seen() if self._watchman else None
 
     def _trouble(self) -> str:
         of_pair = self._watchman.trouble if self._watchman else self._pair_trouble
-        parts = (of_pair, self._reconciler.trouble, self._watching.anchor_trouble, self._layer_7.trouble)
+        parts = (
+            of_pair,
+            self._reconciler.trouble,
+            self._watching.anchor_trouble,
+            self._layer_7.trouble,
+            self._reporting.trouble,
+        )
         return " ".join(filter(None, parts))
 
     async def _tell_systemd(self) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import grp
 import json
 import logging
 import os
-import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
+from lbkit.agent import unix_socket
 from lbkit.errors import CannotRun, LbkitError, Misuse
 from lbkit.state.agent import VERSION, AgentState, Question
 
@@ -30,7 +29,7 @@ class Answers:
 
     def __init__(self, path: str, group: str | None, answer: Callable[[Question], Awaitable[AgentState]]) -> None:
         self._path = Path(path)
-        self._group = _number(group)
+        self._group = unix_socket.group_number(group)
         self._answer = answer
         self._clients = 0
         self._lock = -1
@@ -39,7 +38,7 @@ class Answers:
         """Listen. Raises Misuse where another agent does already, CannotRun where the place can't be used."""
         try:
             self._alone()
-            listening = self._listening()
+            listening = unix_socket.bound(self._path, self._group)
         except OSError as e:
             raise CannotRun(
                 f"the agent can't listen at {self._path}: {e.strerror}. Is its folder there, and may this user write it?"
@@ -63,19 +62,6 @@ class Answers:
             raise Misuse(
                 f"an agent runs already: it listens at {self._path}. Stop it first, or give this one another socket."
             ) from None
-
-    def _listening(self) -> socket.socket:
-        self._path.unlink(missing_ok=True)
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            os.fchmod(made.fileno(), 0o600)  # what it will be bound with: never wider than in the end
-            made.bind(str(self._path))
-            os.chown(self._path, -1, self._group)
-            self._path.chmod(0o660)
-        except OSError:
-            made.close()
-            raise
-        return made
 
     async def _on_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients += 1
@@ -118,12 +104,3 @@ def _question(line: bytes) -> Question:
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
     raise Misuse(f"this is no question of version {VERSION}. Are both of one version? lbkit doctor")
-
-
-def _number(group: str | None) -> int:
-    if group is None:
-        return -1
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        raise Misuse(f"[agent] group: this machine has no group {group}. Make it, or name another.") from None

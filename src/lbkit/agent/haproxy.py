@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -35,12 +35,21 @@ class _Worker(NamedTuple):
 
 
 class HaproxyKeeper:
-    """Of one site on this node. `state_folder`: of intents. `log`: is told what was done, and once what fails."""
+    """Of one site on this node. `state_folder`: of intents. `log`: is told what was done, and once what fails. `mended`: is
+    told of a new worker's real servers that were not as is wanted, in the thread that looks.
+    """
 
-    def __init__(self, site: Site, state_folder: Path | None, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        state_folder: Path | None,
+        log: Callable[[str], None],
+        mended: Callable[[Sequence[str]], None],
+    ) -> None:
         self._haproxy = Haproxy(site, _TIMEOUT)
         self._intents = Intents(state_folder)
         self._log = log
+        self._mended = mended
         self._worker: _Worker | None = None
         self._over: set[Intent] = set()  # whose end HAProxy has been told
         self._held_up_since: float | None = None
@@ -93,6 +102,8 @@ class HaproxyKeeper:
         over = self._ended(now)
         if worker != self._worker:
             changed = guarded.apply_intents(self._haproxy, intents)
+            if changed:
+                self._mended([f"{vip}/{server}" for vip, server in changed])
             if changed or self._worker:
                 self._log(f"HAProxy has a new worker, {worker.pid}. Brought to what is wanted: {_named(changed)}.")
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lbkit.agent.agent_check import AgentCheck, Answer
@@ -17,11 +18,14 @@ _AGAIN = 10.0  # seconds until a keeper that has failed begins anew
 
 
 class Layer7:
-    """Of one site after the other. `answer`: how a real server is. `state`: the folder of intents."""
+    """Of one site after the other. `answer`: how a real server is. `state`: the folder of intents. `mended`: is told what
+    was put right in HAProxy, in another thread.
+    """
 
-    def __init__(self, answer: Answer, state: Path | None) -> None:
+    def __init__(self, answer: Answer, state: Path | None, mended: Callable[[Sequence[str]], None]) -> None:
         self._answer = answer
         self._state = state
+        self._mended = mended
         self._port: int | None = None
         self._check: AgentCheck | None = None
         self._check_trouble = ""
@@ -35,7 +39,7 @@ class Layer7:
             await self._listen(port)
         if self._keeping is not None:
             self._keeping.cancel()
-        self._keeper = HaproxyKeeper(site, self._state, lambda said: log.info("%s", said))
+        self._keeper = HaproxyKeeper(site, self._state, lambda said: log.info("%s", said), self._mended)
         self._keeping = asyncio.create_task(_keep(self._keeper))
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -52,13 +52,20 @@ class _Attempt(NamedTuple):
 class Reconciler:
     """`observe`: look, and write nothing. `state`: the folder of intents.
 
-    `seen`: what the engine had when it was looked at last, None: it can't be looked at, and `unseen` says
-    why. `intents`, `generation`: what is
-    in force. `trouble`: what went wrong at the last attempt, "": nothing. `attempted`: set after the first one.
+    `seen`: what the engine had when it was looked at last, None: it can't be looked at, and `unseen` says why. `intents`,
+    `generation`: what is in force. `trouble`: what went wrong at the last attempt, "": nothing. `took`: seconds that it
+    took, None: there was none. `attempted`: set after the first one. `mended`: is told what somebody else had changed, and
+    was put right.
     """
 
     def __init__(
-        self, thread: EngineThread, site: Site, wanted: Callable[[], Wanted], state: Path | None, observe: bool
+        self,
+        thread: EngineThread,
+        site: Site,
+        wanted: Callable[[], Wanted],
+        state: Path | None,
+        observe: bool,
+        mended: Callable[[Sequence[str]], None],
     ) -> None:
         self.site = site
         self.seen: Mapping[str, VipState] | None = None
@@ -66,12 +73,14 @@ class Reconciler:
         self.intents: IntentsInForce = {}
         self.generation = 0
         self.trouble = ""
+        self.took: float | None = None
         self.attempted = asyncio.Event()
         self._thread = thread
         self._wanted = wanted
         self._store = Intents(state)
         self._state = state
         self._observe = observe
+        self._mended = mended
         self._loop = asyncio.get_running_loop()
         self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -82,6 +91,11 @@ class Reconciler:
         self._routine = self._looked = 0.0
         self._again = float("inf")  # when it is to be done for a reason that is known now: on the loop's clock
         self._back_off = BACK_OFF[0]
+
+    @property
+    def last_words(self) -> tuple[Intent, ...] | None:
+        """All intents of both layers, in force or over, as they could be read last; None: they never could."""
+        return None if self._known is None else self._known[1]
 
     def ask(self) -> None:
         """Something has changed."""
@@ -131,6 +145,7 @@ class Reconciler:
     async def _attempt(self, is_routine: bool) -> None:
         waiting, self._waiting = self._waiting, []
         wanted, site = self._wanted(), self.site
+        begun = self._loop.time()
         error: Exception | None = None
         try:
             found = await self._thread.run(lambda: self._work(site, wanted))
@@ -140,6 +155,7 @@ class Reconciler:
         else:
             error = found.unread
             self._take(found, wanted, is_routine)
+        self.took = self._loop.time() - begun
         self._routine = self._loop.time() + DRIFT
         for future in waiting:
             if not future.done() and error is not None:
@@ -151,7 +167,7 @@ class Reconciler:
         """In the engine's thread. A store that is broken keeps no dead server in: what it held before goes on."""
         unread = None
         try:
-            self._known = self._store.generation, self._store.all()
+            self._known = self._store.generation, self._store.last_words()
         except LbkitError as e:
             if self._known is None:
                 raise
@@ -194,6 +210,8 @@ class Reconciler:
             log.log(logging.WARNING if is_routine else logging.INFO, "%s%s", _CHANGED if is_routine else "", step)
         if len(found.steps) > _LOGGED:
             log.info("and %d steps more", len(found.steps) - _LOGGED)
+        if is_routine and found.steps:
+            self._mended(found.steps)
         if found.unread:
             known = self._again
             self._fail(found.unread)

@@ -102,6 +102,13 @@ class Watch:
         """Whether the last check is the first of its downs in a row."""
         return self.failing_since is not None and self.failing_since >= self.checked
 
+    @property
+    def failed_for(self) -> str:
+        """The reason code of the last check, "": it found the target up."""
+        if self.error:
+            return "cannot-run"
+        return self.result.reason if self.result is not None and self.result.status == "down" else ""
+
     def hurry(self, since: float) -> None:
         """Check at `since`, or now where that is over; where a check runs that began before, once it has ended."""
         if self._running is not None:

@@ -15,6 +15,7 @@ from lbkit.agent.slow_start import SlowStart
 from lbkit.agent.watch import Watch
 from lbkit.checks.many import Checker
 from lbkit.errors import CannotRun
+from lbkit.metrics.failures import Failures
 from lbkit.state.observed import Health
 
 log = logging.getLogger("lbkit.agent")
@@ -30,6 +31,7 @@ class Watching:
         self.roster = Roster(checker, self._heard)
         self.anchor: Anchor | None = None
         self.anchor_trouble = ""
+        self.failures = Failures()
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._slow: SlowStart[PlaceKey] = SlowStart()
@@ -41,6 +43,7 @@ class Watching:
     def take(self, asked: Mapping[PlaceKey, Asked], anchor: str | None) -> list[Watch]:
         """Watch what a site asks for, instead of what was watched; returns the watches that are new."""
         new = self.roster.take(asked)
+        self.failures.keep(self.roster.places)
         self._of_vip = {}
         for place in self.roster.places.values():
             self._of_vip.setdefault(place.asked.vip.label, []).append(place)
@@ -96,6 +99,8 @@ class Watching:
         turned = False
         for place in self.roster.of(watch):
             before, label = place.health, place.asked.vip.label
+            if watch.failed_for:
+                self.failures.add(place.key, watch.failed_for)
             if place.turn(now):
                 turned = True
                 self._tell(place, before, now)
@@ -106,8 +111,9 @@ class Watching:
 
     def _tell(self, place: Place, before: str, now: float) -> None:
         vip, server = place.key
-        level = logging.WARNING if place.health == "down" else logging.INFO
-        log.log(level, "%s/%s is %s: %s", vip, server, place.health, place.why)
+        if before == "unknown":  # all else is an event
+            level = logging.WARNING if place.health == "down" else logging.INFO
+            log.log(level, "%s/%s is %s: %s", vip, server, place.health, place.why)
         slow_start = place.asked.vip.slow_start
         was_out = before == "down" and server not in self._guards[vip].held
         if place.health == "up" and was_out and slow_start:

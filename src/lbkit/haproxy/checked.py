@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from lbkit.haproxy.rows import Row
@@ -24,9 +25,21 @@ _STEPS: Mapping[str, str] = {
     "L7RSP": "response: not as expected",
     "L7STS": "response: not as expected",
 }
+_REASONS: Mapping[str, str] = {
+    "SOCKERR": "cannot-run",
+    "L4TOUT": "timed-out",
+    "L4CON": "refused",
+    "L6TOUT": "timed-out",
+    "L6RSP": "tls-failed",
+    "L7TOUT": "timed-out",
+    "L7RSP": "not-as-expected",
+    "L7STS": "not-as-expected",
+}
 UNANSWERED = "the agent does not answer"
 """So begins what was found of a server that HAProxy asks the agent about in vain."""
 
+_CHECKED_HERE = re.compile(r"(?:the agent says down \()?([a-z0-9-]+) \(([a-z0-9-]+)\): ")  # by the agent
+_UNREACHABLE = ("No route to host", "Network is unreachable", "Host is unreachable")
 _NONE_YET = ("", "INI", "UNK")  # before the first
 _SAYS_UP, _SAYS_DOWN, _SAYS_NOTHING = "L7OK", "L7STS", "CHECKED"  # agent_status
 _SAID_DOWN = "via agent : down"
@@ -43,6 +56,17 @@ def checked(row: Row) -> str:
     said = f" ({', '.join(beside)})" if beside and not code.endswith("OK") else ""
     took = row.text("check_duration")
     return f"{_STEPS.get(code, code)}{said}{f' in {took} ms' if took else ''}"
+
+
+def cause(why: str) -> tuple[str, str]:
+    """The step and the reason code out of the words about a server that is down, HAProxy's or the agent's; "" for none."""
+    if found := _CHECKED_HERE.match(why):
+        return found[1], found[2]
+    for code, reason in _REASONS.items():
+        if why.startswith(words := _STEPS[code]):
+            unreachable = code == "L4CON" and any(said in why for said in _UNREACHABLE)
+            return words.partition(":")[0], "unreachable" if unreachable else reason
+    return "", ""
 
 
 def health(row: Row, stopped: bool) -> Health:

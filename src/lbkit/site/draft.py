@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from lbkit.site.findings import Key, Problem
 from lbkit.site.model import AgentSettings, CaFamily, Certificate, FallbackPage, HaproxySettings, Pair, Site
-from lbkit.site.reporting import Alerts, Metrics
+from lbkit.site.reporting import Alerts, Metrics, Snmp
 from lbkit.site.services import Vip
 from lbkit.site.wording import problems_of
 
@@ -30,6 +30,7 @@ class Draft:
     haproxy: HaproxySettings | None = None
     fallback_page: FallbackPage | None = None
     agent: AgentSettings | None = None
+    snmp: Snmp | None = None
     metrics: Metrics | None = None
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -46,7 +47,7 @@ def draft(document: Mapping[str, Any], folder: Path) -> tuple[Site | None, Draft
     known = {"ca_families": frozenset(site.ca_families), "certificates": frozenset(site.certificates)}
     vips, singles = (
         dict(enumerate(site.vips)),
-        (site.pair, site.alerts, site.haproxy, site.fallback_page, site.agent, site.metrics),
+        (site.pair, site.alerts, site.haproxy, site.fallback_page, site.agent, site.snmp, site.metrics),
     )
     return site, Draft(vips, site.ca_families, site.certificates, *singles, known), []
 
@@ -73,6 +74,7 @@ def _right(document: Mapping[str, Any], wrong: set[Key], context: Mapping[str, A
         one(HaproxySettings, "haproxy"),
         one(FallbackPage, "fallback_page"),
         one(AgentSettings, "agent"),
+        one(Snmp, "snmp"),
         one(Metrics, "metrics"),
         {name: frozenset(table(name)) for name in ("ca_families", "certificates")},
     )

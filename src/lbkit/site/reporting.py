@@ -71,6 +71,11 @@ class TrapReceiver(Table):
     port: Port = Field(162, description="Its port.")
     version: Literal["v2c", "v3"] = Field("v2c", description="v2c: traps. v3: informs, which it confirms.")
 
+    @property
+    def name(self) -> str:
+        """Its place in the log of events is kept under this."""
+        return f"traps-{self.address.replace(':', '-')}-{self.port}"
+
 
 class Snmp(Table):
     """SNMP on each node, answered by Net-SNMP's snmpd (guide 12.1)."""

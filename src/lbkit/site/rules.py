@@ -18,7 +18,7 @@ def problems(draft: Draft) -> Iterator[Problem]:
             yield from rule(vip, ("vips", number))
         for index, server in enumerate(vip.servers):
             yield from _of_a_server(vip, server, ("vips", number, "servers", index))
-    for over_all in (_labels, _ports, _names, pair_rules.problems):
+    for over_all in (_labels, _ports, _names, _metrics, pair_rules.problems):
         yield from over_all(draft)
 
 
@@ -163,13 +163,15 @@ def _ports(draft: Draft) -> Iterator[Problem]:
 
 
 def _own_ports(draft: Draft) -> Iterator[tuple[Key, tuple[str, int], str]]:
-    """Where HAProxy listens besides the VIPs."""
+    """Where HAProxy and the agent listen besides the VIPs."""
     if draft.haproxy:
         yield ("haproxy", "stats_port"), ("127.0.0.1", draft.haproxy.stats_port), "that of the statistics"
         for address in [node.address for node in draft.pair.nodes] if draft.pair else ["127.0.0.1"]:
             yield ("haproxy", "peer_port"), (address, draft.haproxy.peer_port), "that of the peers"
     if draft.agent:
         yield ("agent", "check_port"), ("127.0.0.1", draft.agent.check_port), "that of the agent"
+    if draft.metrics and draft.metrics.port is not None:
+        yield ("metrics", "port"), ("127.0.0.1", draft.metrics.port), "that of the metrics"
     if draft.fallback_page:
         page = draft.fallback_page
         yield ("fallback_page", "port"), (page.address, page.port), "that of the fallback page"
@@ -199,3 +201,16 @@ def _names(draft: Draft) -> Iterator[Problem]:
             key, who = ("vips", number, "servers", index), f"{vip.label} / {server.label}"
             yield from missing("ca_families", server.verify, who, (*key, "verify"))
             yield from missing("certificates", server.client_certificate, who, (*key, "client_certificate"))
+
+
+def _metrics(draft: Draft) -> Iterator[Problem]:
+    """They are served at one place."""
+    if draft.metrics is None:
+        return
+    given = [name for name in ("port", "socket") if getattr(draft.metrics, name) is not None]
+    if len(given) == 2:
+        message = "metrics are served at a port or at a socket, not at both. Take one out."
+        yield _error("contradiction", ("metrics", "socket"), message)
+    elif not given:
+        message = "[metrics] says nowhere where they are served. Give port = 7780, or a socket."
+        yield _error("not-served", ("metrics",), message)

@@ -12,14 +12,23 @@ from lbkit.site.model import Site
 from lbkit.site.services import CheckReference
 
 
-def schema(kinds: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
-    """`kinds`: the parameter model of each kind of check; each gives `check = { kind = … }` its keys."""
+def schema(kinds: Mapping[str, type[BaseModel]], receivers: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+    """`kinds`: the parameter model of each kind of check; each gives `check = { kind = … }` its keys.
+
+    `receivers`: that of each `[alerts.receivers.NAME]`.
+    """
     whole = Site.model_json_schema()
     reference = whole["$defs"].pop("CheckReference")
     of_kinds = [_of_kind(name, model, reference) for name, model in sorted(kinds.items())]
     for one in of_kinds:
         whole["$defs"] |= one.pop("$defs")
     whole["$defs"]["CheckReference"] = {"description": CheckReference.__doc__, "oneOf": of_kinds}
+    of_receivers = {name: model.model_json_schema() for name, model in sorted(receivers.items())}
+    for one in of_receivers.values():
+        whole["$defs"] |= one.pop("$defs", {})
+    declared = whole["$defs"]["Alerts"]["properties"]["receivers"]
+    del declared["patternProperties"]
+    declared |= {"properties": of_receivers, "additionalProperties": False}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole}
 
 

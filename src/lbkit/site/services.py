@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, model_validator
 
-from lbkit.site.values import Address, Duration, Flag, Host, Label, Mail, Port, Table, beside
+from lbkit.site.values import Address, Duration, Flag, Host, Label, Mail, Port, Table, files_beside
 
 Mode = Literal["l7-snat", "l4-dr"]
 Scheduler = Literal["least-connections", "round-robin", "first"]
@@ -41,13 +41,7 @@ class CheckReference(Table):
     @model_validator(mode="before")
     @classmethod
     def _files_beside_the_site_file(cls, given: Any, info: ValidationInfo) -> Any:
-        if not isinstance(given, dict):
-            return given
-        folder = (info.context or {}).get("folder")
-        return {
-            name: beside(folder, value) if name.endswith("_file") and isinstance(value, str) else value
-            for name, value in given.items()
-        }
+        return files_beside(given, info)
 
     @property
     def params(self) -> Mapping[str, Any]:

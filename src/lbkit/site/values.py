@@ -23,6 +23,17 @@ def beside(folder: Any, path: str) -> str:
     return str(Path(folder or "", path))
 
 
+def files_beside(given: Any, info: ValidationInfo) -> Any:
+    """A plugin's table, its paths (`*_file`) as they are seen from the site file's folder."""
+    if not isinstance(given, dict):
+        return given
+    folder = (info.context or {}).get("folder")
+    return {
+        name: beside(folder, value) if name.endswith("_file") and isinstance(value, str) else value
+        for name, value in given.items()
+    }
+
+
 class _Like:
     """Text of a pattern; a finding says in words what is wanted, and the JSON Schema has the pattern."""
 
@@ -78,7 +89,8 @@ _LABEL = _Like(
 )
 _HOST = _Like(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}", "a host name or address")
 _MAIL = _Like(
-    r"[^@\s\x00-\x1f\x7f<>]{1,64}@[^@\s\x00-\x1f\x7f<>]{1,253}", "a mail address, such as alerts@hospital.example"
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9][A-Za-z0-9._-]{0,252}",
+    "a mail address, such as alerts@hospital.example",
 )
 _INTERFACE = _Like(r"[A-Za-z0-9_.@-]{1,15}", "the name of a network interface, such as eth0")
 _ACCOUNT = _Like(r"[a-z_][a-z0-9_-]{0,31}", "the name of a user or group, such as haproxy")

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from lbkit.site.findings import Key, Problem, written
-from lbkit.site.model import Alerts, CaFamily, Certificate, FallbackPage, HaproxySettings, Node, Pair, Site
+from lbkit.site.model import CaFamily, Certificate, FallbackPage, HaproxySettings, Node, Pair, Site
+from lbkit.site.reporting import Alerts, Metrics, Recipients, Snmp, SnmpUser, TrapReceiver
 from lbkit.site.services import CheckReference, Fallback, Persistence, RealServer, Termination, Vip
 
 _TABLES = (
@@ -21,12 +22,17 @@ _TABLES = (
     Fallback,
     FallbackPage,
     HaproxySettings,
+    Metrics,
     Node,
     Pair,
     Persistence,
     RealServer,
+    Recipients,
     Site,
+    Snmp,
+    SnmpUser,
     Termination,
+    TrapReceiver,
     Vip,
 )
 # pydantic speaks of Python's types

@@ -71,8 +71,9 @@ class AgentState:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> AgentState:
-        """What `as_dict` gave. Raises KeyError, TypeError, AttributeError for anything else."""
+        """What `as_dict` gave, of an older agent too. Raises KeyError, TypeError, AttributeError for anything else."""
         vips = {label: VipState.of(vip) for label, vip in values["vips"].items()}
+        layer_7 = {label: VipState.of(vip) for label, vip in values.get("layer_7", {}).items()}
         return cls(
             values["pid"],
             values["observe"],
@@ -84,9 +85,7 @@ class AgentState:
             values["checks"],
             values["lag_s"],
             PairSeen.of(values["pair"]) if values["pair"] else None,
-            {
-                label: VipState.of(vip) for label, vip in values.get("layer_7", {}).items()
-            },  # one of before has none of these
+            layer_7,
             values.get("counters", {}),
             values.get("receivers", {}),
         )

@@ -9,13 +9,16 @@ from lbkit.state.events import Event
 
 
 class Receiver(Protocol):
-    """One. `name`: a label, under which its place is kept. `at_once`: events that it is given in one go, at most."""
+    """One. `name`: a label, under which its place is kept. `at_once`: events that it is given in one go, at most.
+
+    One that takes events and sends them on later may have a `trouble: str` besides: what keeps it from that, "": nothing.
+    """
 
     name: str
     at_once: int
 
     def take(self, events: Sequence[Event], active: bool) -> float | None:
-        """Take these, the ones after those it took before, in order; none where the time that it asked for has come.
+        """Take these, the ones after those it took before, in order; none at the start, and when its time has come.
 
         Returns the seconds after which it wants to be called even without news, None: only with news. What it still means to
         do it has written down itself by then. `active`: this node is the one that tells others; the other one of a pair only

@@ -1,0 +1,88 @@
+"""What the agent knows, gathered for its page of metrics. What it has to look up, a thread of its own looks up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+
+from lbkit.agent.one_thread import OneThread
+from lbkit.agent.reconcile import Reconciler
+from lbkit.agent.watching import Watching
+from lbkit.errors import EngineError
+from lbkit.haproxy.engine import Haproxy
+from lbkit.metrics.expiries import expiries
+from lbkit.metrics.figures import Checked, Expiry, Figures
+from lbkit.site.model import Site
+from lbkit.state.agent import AgentState
+
+log = logging.getLogger("lbkit.agent")
+
+_BRIEFLY = 0.25  # seconds that a page waits for a look; then it has what was seen before
+_TIMEOUT = 2.0  # seconds for HAProxy's answer
+_FILES_EVERY = 600.0  # seconds between two looks at certificates
+
+
+class FiguresOfAgent:
+    """`tell`: what the agent says of itself, at once."""
+
+    def __init__(self, tell: Callable[[], AgentState], watching: Watching, reconciler: Reconciler) -> None:
+        self._tell = tell
+        self._watching = watching
+        self._reconciler = reconciler
+        self._version = version("lbkit-core")
+        self._thread = OneThread("lbkit-metrics")
+        self._looking: asyncio.Task[None] | None = None
+        self._entries: Mapping[str, int] = {}
+        self._expiries: Sequence[Expiry] = ()
+        self._files_of: Site | None = None  # whose certificates were read last, and when, on the loop's clock
+        self._files_at = 0.0
+
+    async def now(self) -> Figures:
+        """Those of now, or where an engine is slow of a moment ago."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(self._reconciler.site))
+        await asyncio.gather(self._reconciler.look(), asyncio.wait([self._looking], timeout=_BRIEFLY))
+        watching = self._watching
+        return Figures(
+            self._reconciler.site,
+            self._tell(),
+            self._version,
+            [
+                Checked(*place.key, watch.result)
+                for place in watching.roster.places.values()
+                for watch in place.watches
+                if watch.result is not None
+            ],
+            watching.failures.all(),
+            self._reconciler.intents,
+            self._entries,
+            self._expiries,
+            self._reconciler.took,
+        )
+
+    def end(self) -> None:
+        """Look nothing up any more."""
+        self._thread.end()
+
+    async def _look(self, site: Site) -> None:
+        try:
+            self._entries = await self._thread.run(lambda: _entries(site))
+            now = asyncio.get_running_loop().time()
+            if site is not self._files_of or now - self._files_at >= _FILES_EVERY:
+                self._expiries = await self._thread.run(lambda: expiries(site))
+                self._files_of, self._files_at = site, now
+        except Exception:  # the page is written without
+            log.exception("tables and certificates can't be looked at for the metrics")
+
+
+def _entries(site: Site) -> dict[str, int]:
+    """Of each table of HAProxy, by VIP; none while it does not answer."""
+    haproxy = Haproxy(site, _TIMEOUT)
+    if not haproxy.vips:
+        return {}
+    try:
+        return {table.name: table.used for table in haproxy.runtime.tables()}
+    except EngineError:
+        return {}
