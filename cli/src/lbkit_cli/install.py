@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 
 class Engine(StrEnum):
-    """The parts of a node: the engines that VIPs are on, what moves their addresses, and what lets clients in."""
+    """The parts of a node: the engines that VIPs are on, what moves their addresses, what lets clients in, and SNMP."""
 
     HAPROXY = "haproxy"
     IPVS = "ipvs"
     KEEPALIVED = "keepalived"
     FIREWALL = "firewall"
+    SNMPD = "snmpd"
 
 
 Only: TypeAlias = Annotated[
@@ -122,6 +123,23 @@ def nftables(node: Node = None, as_json: Json = False, site: SiteFile = None) ->
         typer.echo(text, nl=False)
 
 
+@render_app.command("snmpd")
+def snmpd(as_json: Json = False, site: SiteFile = None) -> None:
+    """Print snmpd.conf: who may ask what by SNMP. The community and the passphrases are hidden.
+
+    \b
+    Example: lbkit render snmpd
+    """
+    from lbkit import load_site
+    from lbkit.snmp.render import shown
+
+    text = shown(load_site(site))
+    if as_json:
+        print_json({"configuration": text})
+    else:
+        typer.echo(text, nl=False)
+
+
 render_app.command("real-server")(real_server)
 
 
@@ -152,7 +170,7 @@ def apply(
 ) -> None:
     """Make the engines run with what the site file says: checked first, written, reloaded without losing a connection,
     verified, and taken back by itself when it does not hold. IPVS is the agent's affair where one runs;
-    keepalived goes last, the firewall first.
+    keepalived goes last of the engines, the firewall first, snmpd after all.
 
     \b
     Example: lbkit apply --dry-run

@@ -17,7 +17,7 @@ from lbkit.haproxy.render import Rendered
 from lbkit.haproxy.render import render as rendered
 from lbkit.install import difference, files, ritual
 from lbkit.install.difference import Change
-from lbkit.operate import apply_agent, apply_firewall, apply_ipvs, apply_keepalived, apply_transparent
+from lbkit.operate import apply_agent, apply_firewall, apply_ipvs, apply_keepalived, apply_snmpd, apply_transparent
 from lbkit.operate.activation import Activation
 from lbkit.operate.outcome import Applied, Progress
 from lbkit.operate.wording import in_words, many
@@ -26,7 +26,7 @@ from lbkit.state.intents import Intent, Intents
 
 MANIFEST = ".lbkit-manifest.json"
 
-EngineName = Literal["haproxy", "ipvs", "keepalived", "firewall"]
+EngineName = Literal["haproxy", "ipvs", "keepalived", "firewall", "snmpd"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
@@ -63,6 +63,8 @@ def diff(
         changes += apply_keepalived.diff(site, node, state)
     if "firewall" in engines and apply_firewall.concerns(site):
         changes += apply_firewall.diff(site, node)
+    if "snmpd" in engines and apply_snmpd.concerns(site):
+        changes += apply_snmpd.diff(site)
     return tuple(changes)
 
 
@@ -88,11 +90,15 @@ def apply(
     is out of reach, before anything is written; RolledBack where HAProxy or keepalived failed later, and what it had before
     is in force again.
     `state`: the folder of intents. The firewall, where the site wants one, is loaded before all this, and is as it was if
-    any of it fails; Refused where it would cut the ssh session that this runs in, unless `force`.
+    any of it fails; Refused where it would cut the ssh session that this runs in, unless `force`. snmpd, where the site has
+    [snmp], goes after all this.
     """
     done = Applied(dry_run=dry_run)
+    snmpd = apply_snmpd.begun(site) if "snmpd" in engines else None
     with apply_firewall.applied(site, node, done, progress, force=force, wanted="firewall" in engines):
         _apply(site, kind_of, node, done, engines, state, progress)
+    if snmpd is not None:
+        snmpd.apply(done, progress)
     return done
 
 

@@ -1,0 +1,76 @@
+"""[snmp]: who would be answered or told, and with what (guide 12.1)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from lbkit.errors import LbkitError, Misuse
+from lbkit.lint.certificates import missing
+from lbkit.site.draft import Draft
+from lbkit.site.findings import Key, Problem
+from lbkit.site.reporting import Snmp
+from lbkit.snmp.keys import PASSPHRASE, check_name, content
+from lbkit.snmp.render import check_line
+
+
+def problems(draft: Draft) -> Iterator[Problem]:
+    """All of them."""
+    if draft.snmp is None:
+        return
+    snmp = draft.snmp
+    yield from _nobody(snmp)
+    yield from _lines(snmp)
+    if snmp.community_file:
+        yield from _file("community_file", snmp.community_file, ("snmp",), 1)
+    if snmp.user:
+        key: Key = ("snmp", "user")
+        try:
+            check_name(snmp.user.name)
+        except Misuse as e:
+            yield _error("unusable", (*key, "name"), str(e))
+        for name in ("authentication_file", "privacy_file"):
+            yield from _file(name, getattr(snmp.user, name), key, PASSPHRASE)
+
+
+def _error(rule: str, key: Key, message: str) -> Problem:
+    return Problem("error", rule, key, message)
+
+
+def _nobody(snmp: Snmp) -> Iterator[Problem]:
+    for version in ("v1", "v2c"):
+        if getattr(snmp, version) and not snmp.community_file:
+            message = f"{version} goes by a community, and there is none. Give community_file, or take {version} out."
+            yield _error("contradiction", ("snmp", version), message)
+    if not (snmp.v1 or snmp.v2c or snmp.user):
+        yield _error("contradiction", ("snmp",), "nobody is answered: neither v1, v2c nor a user is there. Give one.")
+    for number, one in enumerate(snmp.traps):
+        key: Key = ("snmp", "traps", number, "version")
+        if one.version == "v3" and not snmp.user:
+            yield _error("contradiction", key, f"{one.address}: v3 goes by a user, and there is none. Give one.")
+        if one.version == "v2c" and not snmp.community_file:
+            message = f"{one.address}: v2c goes by a community, and there is none. Give community_file."
+            yield _error("contradiction", key, message)
+
+
+def _lines(snmp: Snmp) -> Iterator[Problem]:
+    for name in ("location", "contact"):
+        try:
+            check_line(getattr(snmp, name))
+        except Misuse as e:
+            yield _error("unusable", ("snmp", name), str(e))
+
+
+def _file(name: str, path: str, key: Key, least: int) -> Iterator[Problem]:
+    absent = list(missing({name: path}, key))
+    yield from absent
+    if absent:
+        return
+    try:
+        content(path, least)
+    except LbkitError as e:
+        yield _error("unusable", (*key, name), str(e))
+    if os.stat(path).st_mode & stat.S_IROTH:
+        message = f"every user of this machine may read {path}. Run: chmod o-rwx {path}"
+        yield Problem("warning", "readable-by-all", (*key, name), message)

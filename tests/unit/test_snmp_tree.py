@@ -1,0 +1,347 @@
+"""The agent's state as objects of LBKIT-MIB, and snmpd's conversation about them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from io import BytesIO
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.site_text import server, site, vip
+
+import lbkit
+from lbkit.errors import Misuse, NotAllowed
+from lbkit.snmp import looking, oids
+from lbkit.snmp.looking import Looking
+from lbkit.snmp.oids import COUNTERS, LBKIT, NODE, NODE_NAME, NODE_TROUBLE, SERVER_ENTRY, VIP_ENTRY
+from lbkit.snmp.pass_persist import serve
+from lbkit.snmp.tree import Object, line, tree
+from lbkit.state.agent import AgentState
+from lbkit.state.observed import ServerState, VipState
+from lbkit.state.pair import PairSeen, PeerSeen
+
+FOUR = vip("FOUR", "192.0.2.1:104,105", server("a", "192.0.2.11"), server("b", "192.0.2.12"), mode="l4-dr")
+SEVEN = {**vip("SEVEN", ":443", server("c", "192.0.2.13:444")), "address": "2001:db8::1"}
+NODES = [{"name": "lb1", "address": "192.0.2.251"}, {"name": "lb2", "address": "192.0.2.252"}]
+UP = ServerState("online", "up", why="C-ECHO in 2 ms", weight=100, connections=3)
+DOWN = ServerState("online", "down", why="refused", weight=50)
+UNKNOWN = ServerState("online", "unknown", weight=100)
+PAIR = PairSeen("lb1", "backup", 61.9, "running", "up", (), True)
+MASTER, BACKUP = 2, 3
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    def load(*vips, **more):
+        file = tmp_path / "site.toml"
+        file.write_text(site(*vips or (FOUR, SEVEN), **more))
+        return lbkit.load_site(file)
+
+    return load
+
+
+def state(**more):
+    return AgentState(1, False, "test", "site.toml", 1, more.pop("vips", {}), **more)
+
+
+def values(objects):
+    return {one.oid: one.value for one in objects}
+
+
+def below(objects, root):
+    return {one.oid[len(root) :]: one.value for one in objects if one.oid[: len(root)] == root}
+
+
+# --- the objects ----------------------------------------------------------------------------------------------------
+
+
+def test_vips_of_both_layers_are_numbered_as_the_site_has_them(loaded):
+    seen = state(
+        vips={"FOUR": VipState({"a": UP, "b": DOWN}, 7)},
+        layer_7={"SEVEN": VipState({"c": UP._replace(wanted="drain")}, 1, fallback=True)},
+    )
+    found = tree("lb1", "1.0", loaded(), seen)
+    assert below(found, VIP_ENTRY) == {
+        (2, 1): "FOUR", (3, 1): "192.0.2.1", (4, 1): "104,105", (5, 1): 2, (6, 1): 2, (7, 1): 7, (8, 1): 1, (9, 1): 2,
+        (10, 1): 2,
+        (2, 2): "SEVEN", (3, 2): "2001:db8::1", (4, 2): "443", (5, 2): 1, (6, 2): 3, (7, 2): 1, (8, 2): 1, (9, 2): 1,
+        (10, 2): 1,
+    }  # fmt: skip
+    assert below(found, SERVER_ENTRY) == {
+        (2, 1, 1): "a", (3, 1, 1): "192.0.2.11", (4, 1, 1): 0, (5, 1, 1): 1, (6, 1, 1): 1, (7, 1, 1): 100, (8, 1, 1): 3,
+        (9, 1, 1): "C-ECHO in 2 ms",
+        (2, 1, 2): "b", (3, 1, 2): "192.0.2.12", (4, 1, 2): 0, (5, 1, 2): 2, (6, 1, 2): 1, (7, 1, 2): 50, (8, 1, 2): 0,
+        (9, 1, 2): "refused",
+        (2, 2, 1): "c", (3, 2, 1): "192.0.2.13", (4, 2, 1): 444, (5, 2, 1): 1, (6, 2, 1): 2, (7, 2, 1): 100, (8, 2, 1): 3,
+        (9, 2, 1): "C-ECHO in 2 ms",
+    }  # fmt: skip
+
+
+def test_an_index_stays_whatever_is_seen(loaded):
+    some = state(layer_7={"SEVEN": VipState({"c": UP})})
+    assert below(tree("lb1", "1.0", loaded(), some), VIP_ENTRY)[2, 2] == "SEVEN"
+
+
+def test_they_are_in_the_order_of_snmp(loaded):
+    many = [vip(f"V{number}", f"192.0.2.1:{number}", server("a", "192.0.2.11")) for number in range(1, 13)]
+    found = tree("lb1", "1.0", loaded(*many), state())
+    order = [one.oid for one in found]
+    assert order == sorted(set(order))
+    assert order.index((*VIP_ENTRY, 2, 2)) < order.index((*VIP_ENTRY, 2, 10))
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ({"a": UP, "b": UP}, 1),
+        ({"a": UP, "b": DOWN}, 2),
+        ({"a": UP, "b": UNKNOWN}, 2),
+        ({"a": UP, "b": UP._replace(wanted="drain")}, 2),
+        ({"a": UP, "b": UP._replace(weight=0)}, 2),
+        ({"a": UP}, 2),
+        ({"a": DOWN, "b": DOWN}, 3),
+        ({"a": UP._replace(wanted="halt"), "b": DOWN}, 3),
+        ({"a": DOWN, "b": UNKNOWN}, 4),
+        ({"a": UNKNOWN._replace(wanted="drain"), "b": DOWN}, 3),
+        ({}, 3),
+    ],
+)
+def test_a_vip_is_whole_degraded_down_or_unknown(servers, said, loaded):
+    found = tree("lb1", "1.0", loaded(FOUR), state(vips={"FOUR": VipState(servers)}))
+    assert values(found)[*VIP_ENTRY, 6, 1] == said
+
+
+def test_of_a_vip_that_nobody_has_seen_there_is_what_the_site_says(loaded):
+    found = below(tree("lb1", "1.0", loaded(FOUR), state()), VIP_ENTRY)
+    assert found == {(2, 1): "FOUR", (3, 1): "192.0.2.1", (4, 1): "104,105", (5, 1): 2, (6, 1): 4, (9, 1): 2}
+
+
+def test_of_a_vip_whose_engine_can_not_be_looked_at_there_is_health_and_no_more(loaded):
+    seen = VipState({"a": UP, "b": DOWN}, unseen="no IPVS in this kernel")
+    found = below(tree("lb1", "1.0", loaded(FOUR), state(vips={"FOUR": seen})), VIP_ENTRY)
+    assert (found[6, 1], found[8, 1]) == (4, 1)
+    assert (7, 1) not in found
+    assert (10, 1) not in found
+
+
+@pytest.mark.parametrize("role", ["master", "backup", "fault", "unknown"])
+def test_a_node_of_a_pair_says_its_role_and_whether_the_other_one_answers(role, loaded):
+    seen = replace(PAIR, role=role)
+    found = tree("lb1", "1.0", loaded(pair={"nodes": NODES}), state(pair=seen))
+    number = {"master": MASTER, "backup": BACKUP, "fault": 4, "unknown": 5}[role]
+    assert below(found, NODE) == {(1, 0): "lb1", (2, 0): number, (3, 0): "1.0", (4, 0): 61, (5, 0): 2, (6, 0): ""}
+    lost = replace(seen, peer=PeerSeen(trouble="node lb2 does not answer"), split_brain="both are master")
+    found = below(tree("lb1", "1.0", loaded(pair={"nodes": NODES}), state(pair=lost, trouble="x")), NODE)
+    assert (found[5, 0], found[6, 0]) == (3, "both are master x")
+
+
+def test_what_is_split_is_said_once(loaded):
+    split = state(pair=replace(PAIR, split_brain="both are master"), trouble="HAProxy hangs. both are master")
+    found = values(tree("lb1", "1.0", loaded(pair={"nodes": NODES}), split))
+    assert found[NODE_TROUBLE] == "HAProxy hangs. both are master"
+
+
+def test_a_node_alone_has_no_peer_and_no_time_since(loaded):
+    found = below(tree("lb1", "1.0", loaded(), state(trouble="IPVS is away")), NODE)
+    assert found == {(1, 0): "lb1", (2, 0): 1, (3, 0): "1.0", (5, 0): 1, (6, 0): "IPVS is away"}
+
+
+def test_without_the_agent_there_is_the_node_alone_with_its_trouble(loaded):
+    found = tree("lb1", "1.0", loaded(), None, "no agent answers")
+    assert values(found) == {
+        NODE_NAME: "lb1",
+        (*NODE, 2, 0): 1,
+        (*NODE, 3, 0): "1.0",
+        NODE_TROUBLE: "no agent answers",
+    }
+    assert values(tree("lb1", "1.0", None, None, "x"))[*NODE, 2, 0] == 5
+
+
+def test_events_are_counted_by_level(loaded):
+    counters = {"server-down": 3, "vip-degraded": 1, "vip-down": 2, "server-up": 4, "of-a-newer-lbkit": 1}
+    found = tree("lb1", "1.0", loaded(), state(counters=counters, checks=7))
+    assert below(found, COUNTERS) == {(1, 0): 5, (2, 0): 4, (3, 0): 2, (4, 0): 7}
+
+
+def test_a_counter_begins_anew_and_a_gauge_stays_at_its_end(loaded):
+    found = tree("lb1", "1.0", loaded(), state(counters={"test": (1 << 32) + 5}, checks=1 << 40))
+    assert below(found, COUNTERS) == {(1, 0): 5, (2, 0): 0, (3, 0): 0, (4, 0): (1 << 32) - 1}
+
+
+@given(st.text(max_size=2000))
+def test_any_text_is_one_line_that_fits(text):
+    made = line(text)
+    assert len(made.encode()) <= 1024
+    assert made == "" or made.isprintable()
+
+
+# --- the conversation -----------------------------------------------------------------------------------------------
+
+SOME = tuple(
+    Object((*LBKIT, *rest), kind, value)
+    for rest, kind, value in [
+        ((1, 1, 1, 0), "string", "lb1"),
+        ((1, 1, 2, 0), "integer", 2),
+        ((1, 2, 1, 2, 1), "string", ""),
+        ((1, 2, 1, 2, 10), "string", "größer"),
+        ((1, 4, 1, 0), "counter", 5),
+    ]
+)
+
+
+def told(*asked, objects=SOME):
+    sink = BytesIO()
+    serve(BytesIO(b"".join(one.encode() + b"\n" for one in asked)), sink, lambda: objects)
+    return sink.getvalue().decode().splitlines()
+
+
+def test_a_ping_is_answered():
+    assert told("PING", "PING") == ["PONG", "PONG"]
+
+
+def test_get_answers_for_exactly_that_object():
+    assert told("get", ".1.3.6.1.4.1.8072.9999.9999.7779.1.2.1.2.10") == [
+        ".1.3.6.1.4.1.8072.9999.9999.7779.1.2.1.2.10",
+        "string",
+        "größer",
+    ]
+    assert told("get", ".1.3.6.1.4.1.8072.9999.9999.7779.1.1") == ["NONE"]
+    assert told("get", ".1.3.6.1.4.1.8072.9999.9999.7779.9") == ["NONE"]
+
+
+def test_nothing_is_writable_and_the_conversation_goes_on():
+    assert told("set", f"{oids.dotted(SOME[0].oid)}", 'string "x"', "PING") == ["not-writable", "PONG"]
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "x", ".1.3.x", ".1..3", "-1", ".1.4294967296", ".1" * 129, ".1.99999999999", "1.3.6.²"]
+)
+def test_what_is_no_name_of_an_object_is_not_there(odd):
+    assert told("get", odd) == ["NONE"]
+
+
+def test_a_word_that_is_no_question_is_answered_with_none():
+    assert told("HELLO", "PING") == ["NONE", "PONG"]
+
+
+def test_a_line_without_end_ends_the_conversation():
+    sink = BytesIO()
+    serve(BytesIO(b"get\n" + b"1" * 1_000_000), sink, lambda: SOME)
+    assert sink.getvalue() == b"NONE\n"
+    serve(BytesIO(b"x" * 1_000_000 + b"\nPING\n"), sink, lambda: SOME)
+    assert sink.getvalue() == b"NONE\n"
+
+
+OIDS = st.one_of(
+    st.lists(st.integers(0, 3), max_size=4).map(lambda rest: (*LBKIT, 1, *rest)),
+    st.sampled_from([one.oid for one in SOME]).flatmap(
+        lambda oid: st.tuples(st.integers(0, len(oid)), st.integers(0, 12)).map(lambda cut: (*oid[: cut[0]], cut[1]))
+    ),
+    st.lists(st.integers(0, (1 << 32) - 1), min_size=1, max_size=128).map(tuple),
+)
+
+
+@given(OIDS)
+def test_getnext_gives_the_first_object_behind_any_name(oid):
+    behind = [one for one in SOME if one.oid > oid]
+    wanted = [oids.dotted(behind[0].oid), behind[0].type, str(behind[0].value)] if behind else ["NONE"]
+    assert told("getnext", oids.dotted(oid)) == wanted
+
+
+@given(st.sets(OIDS, max_size=30))
+def test_a_walk_gives_each_object_once_in_order(names):
+    objects = tuple(Object(one, "integer", number) for number, one in enumerate(sorted(names)))
+    walked, at = [], ".0"
+    while (answer := told("getnext", at, objects=objects)) != ["NONE"] and len(walked) <= len(names):
+        walked.append(int(answer[2]))
+        at = answer[0]
+    there = [number for number, one in enumerate(sorted(names)) if one > (0,)]
+    assert walked == there
+
+
+# --- looking --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """One that goes as the test says, for `looking` alone."""
+    now = SimpleNamespace(seconds=100.0)
+    monkeypatch.setattr(looking, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    return now
+
+
+@pytest.fixture
+def agent(monkeypatch, tmp_path):
+    """What stands in for the agent's socket: the real one is asked in tests/interop."""
+    file = tmp_path / "site.toml"
+    file.write_text(site(FOUR))
+    told = SimpleNamespace(state=state(), asked=0, file=file)
+    told.state = replace(told.state, site_file=str(file))
+
+    def answer(self):
+        told.asked += 1
+        if isinstance(told.state, Exception):
+            raise told.state
+        return told.state
+
+    monkeypatch.setattr("lbkit.state.agent.Agent.state", answer)
+    return told
+
+
+def labels(objects):
+    return [value for place, value in below(objects, VIP_ENTRY).items() if place[0] == 2]
+
+
+def test_the_agent_is_asked_again_after_two_seconds_and_not_before(agent, clock):
+    look = Looking("nowhere", lbkit.load_site)
+    for later, asked in ((0, 1), (1.9, 1), (0.2, 2), (1.9, 2)):
+        clock.seconds += later
+        assert labels(look()) == ["FOUR"]
+        assert agent.asked == asked
+
+
+def test_a_site_file_that_changes_is_read_anew_and_only_then(agent, clock):
+    read = []
+
+    def load(file):
+        read.append(file)
+        return lbkit.load_site(file)
+
+    look = Looking("nowhere", load)
+    for _ in range(3):
+        look()
+        clock.seconds += 3
+    assert len(read) == 1
+    agent.file.write_text(site(SEVEN, FOUR))
+    assert labels(look()) == ["SEVEN", "FOUR"]
+    assert len(read) == 2
+
+
+def test_a_site_file_that_is_broken_is_trouble_and_the_one_of_before_stays(agent, clock):
+    look = Looking("nowhere", lbkit.load_site)
+    look()
+    agent.file.write_text("name = ")
+    for _ in range(2):
+        clock.seconds += 3
+        found = look()
+        assert labels(found) == ["FOUR"]
+        assert "no TOML" in values(found)[NODE_TROUBLE]
+    agent.file.write_text(site(SEVEN))
+    clock.seconds += 3
+    assert values(look())[NODE_TROUBLE] == ""
+
+
+def test_an_agent_that_is_away_leaves_the_node_with_its_trouble(agent, clock):
+    look = Looking("nowhere", lbkit.load_site)
+    agent.state = Misuse("no agent answers")
+    assert values(look())[NODE_TROUBLE] == "no agent answers"
+    assert labels(look()) == []
+
+
+def test_a_user_who_may_not_ask_the_agent_is_named_with_what_to_do(agent, clock):
+    agent.state = NotAllowed("not for this user")
+    said = values(Looking("nowhere", lbkit.load_site)())[NODE_TROUBLE]
+    assert re.fullmatch(r"user \w+ may not ask the agent: put that user into the group .*restart snmpd\.", said)
