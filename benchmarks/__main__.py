@@ -10,14 +10,28 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks import agent, agent_reaction, cli_start, haproxy, https, overview, pair, probe, scale, site, wire
+from benchmarks import (
+    agent,
+    agent_reaction,
+    cli_start,
+    events,
+    haproxy,
+    https,
+    metrics,
+    overview,
+    pair,
+    probe,
+    scale,
+    site,
+    wire,
+)
 from benchmarks.machine import this_machine
 from benchmarks.outcome import Result
 from benchmarks.registry import Benchmark, select
 from benchmarks.remotes import Remotes
 from benchmarks.report import HEADER, as_json, as_line, as_page
 
-FAMILIES = (probe, cli_start, wire, scale, https, site, haproxy, overview, agent, agent_reaction, pair)
+FAMILIES = (probe, cli_start, wire, scale, https, site, haproxy, overview, agent, agent_reaction, metrics, events, pair)
 """Importing them fills the table."""
 
 OPEN_FILES = 20_000  # a thousand checks at once need as many sockets on either side

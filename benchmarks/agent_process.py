@@ -25,7 +25,7 @@ VIP = """
 label = "VIP_{number}"
 address = "{address}"
 ports = [{port}]
-mode = "l4-dr"
+mode = "{mode}"
 check = {{ kind = "c-echo", aet = "LOADBALANCER", aec = "LB-SCP", {check} }}
 """
 SERVER = """
@@ -35,20 +35,25 @@ address = "{address}"
 """
 
 
-def site_text(folder: Path, vips: Iterable[tuple[int, Sequence[str]]], check: str) -> str:
-    """A site file. `vips`: the port of each, and the addresses of its real servers. `check`: how it is checked, as TOML."""
-    parts = [HEAD.format(folder=folder)]
+def site_text(
+    folder: Path, vips: Iterable[tuple[int, Sequence[str]]], check: str, more: str = "", mode: str = "l4-dr"
+) -> str:
+    """A site file. `vips`: the port of each, and the addresses of its real servers. `check`: how it is checked, as TOML.
+    `more`: tables besides. `mode`: of all VIPs.
+    """
+    parts = [HEAD.format(folder=folder), more]
     for number, (port, servers) in enumerate(vips):
         address = f"198.18.{number // 250}.{number % 250 + 1}"
-        parts.append(VIP.format(number=number, address=address, port=port, check=check))
+        parts.append(VIP.format(number=number, address=address, port=port, check=check, mode=mode))
         parts += [SERVER.format(number=at, address=server) for at, server in enumerate(servers)]
     return "".join(parts)
 
 
 class AgentProcess:
-    """One that runs."""
+    """One that runs. `folder`: of its site file."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self.folder = folder
         self._process = process
         self._client = Agent(str(folder / "agent.sock"))
         self._log = folder / "log"
@@ -91,15 +96,20 @@ class AgentProcess:
 
 
 @contextmanager
-def observing(vips: Iterable[tuple[int, Sequence[str]]], check: str) -> Iterator[AgentProcess]:
-    """An agent for this site, until the block ends."""
+def observing(
+    vips: Iterable[tuple[int, Sequence[str]]], check: str, more: str = "", *, telling: bool = False
+) -> Iterator[AgentProcess]:
+    """An agent for this site (see `site_text`), until the block ends. `telling`: it sends what it has to tell, and its VIPs
+    are of layer 7, for there it writes nothing either.
+    """
     with TemporaryDirectory(prefix="lb") as name:
         folder = Path(name)
         file = folder / "site.toml"
-        file.write_text(site_text(folder, vips, check))
+        file.write_text(site_text(folder, vips, check, more, "l7-snat" if telling else "l4-dr"))
+        observe = [] if telling else ["--observe"]
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(
-                [installed("lbkit"), "agent", "--observe", "--site", str(file)],
+                [installed("lbkit"), "agent", *observe, "--site", str(file)],
                 env={**os.environ, "LBKIT_STATE": str(folder / "state")},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

@@ -1,0 +1,91 @@
+"""The VIPs of a site and their real servers, each as its engine has it and as it is wanted, ready to be written down."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from lbkit.checks.exposition import labels
+from lbkit.metrics.figures import Figures
+from lbkit.site.services import RealServer, Vip
+from lbkit.state.intents import Intent
+from lbkit.state.observed import Health, ServerState, VipState
+
+VipIs = Literal["whole", "degraded", "down", "unknown"]
+
+
+class ServerRow(NamedTuple):
+    """A real server of a VIP. `named`: its labels. `health`: as the checks found it. `state`: as its engine has it, None:
+    not known. `differs`: that is otherwise than site and operators want.
+    """
+
+    named: str
+    health: Health
+    state: ServerState | None
+    intent: Intent | None
+    differs: bool
+
+    @property
+    def serves(self) -> bool:
+        """Whether new clients can get it."""
+        state = self.state
+        return state is not None and state.wanted == "online" and state.health != "down" and state.weight > 0
+
+
+class VipRow(NamedTuple):
+    """A VIP. `named`: its label. `state`: as its engine has it. `entries`: of its table. None: not known."""
+
+    named: str
+    state: VipState | None
+    servers: tuple[ServerRow, ...]
+    entries: int | None
+
+    @property
+    def condition(self) -> VipIs:
+        """Whole: all its real servers serve. Degraded: some do. Down: none, for whatever reason."""
+        if self.state is None:
+            return "unknown"
+        serving = sum(row.serves for row in self.servers)
+        return "whole" if serving == len(self.servers) else "degraded" if serving else "down"
+
+    @property
+    def differing(self) -> int | None:
+        """How many real servers the engine has otherwise than site and operators want; None: not known."""
+        return None if self.state is None else sum(row.differs for row in self.servers)
+
+
+def vip_rows(figures: Figures) -> list[VipRow]:
+    """One for each VIP, in the site's order."""
+    seen = {**figures.state.vips, **figures.state.layer_7}
+    return [_vip(figures, vip, seen.get(vip.label)) for vip in figures.site.vips]
+
+
+def _vip(figures: Figures, vip: Vip, seen: VipState | None) -> VipRow:
+    servers = tuple([_server(figures, vip, one, seen) for one in vip.servers])
+    state = None if seen is None or seen.unseen else seen
+    return VipRow(labels({"vip": vip.label}), state, servers, _entries(figures, vip, state))
+
+
+def _server(figures: Figures, vip: Vip, server: RealServer, of_vip: VipState | None) -> ServerRow:
+    found = of_vip.servers.get(server.label) if of_vip else None
+    health: Health = found.health if found else "unknown"
+    state = None if of_vip is None or of_vip.unseen else found
+    intent = figures.intents.get((vip.label, server.label))
+    wanted = intent.wanted if intent else "online"
+    weight = server.weight if intent is None or intent.weight is None else intent.weight
+    differs = state is None or state.wanted != wanted or state.weight != weight
+    return ServerRow(named_server(vip.label, server.label), health, state, intent, differs)
+
+
+def _entries(figures: Figures, vip: Vip, state: VipState | None) -> int | None:
+    if vip.mode == "l7-snat":
+        return figures.entries.get(vip.label)
+    if state is None or vip.persistence.mode == "none":
+        return None
+    return sum(one.kept for one in state.servers.values())
+
+
+@lru_cache(maxsize=1 << 16)
+def named_server(vip: str, server: str) -> str:
+    """The labels of a real server; each page has them three times over."""
+    return labels({"vip": vip, "server": server})
