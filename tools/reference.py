@@ -12,7 +12,6 @@ from lbkit.checks.registry import Registry
 from lbkit.durations import PATTERN, written
 from lbkit.site.model import (
     AgentSettings,
-    Alerts,
     CaFamily,
     Certificate,
     FallbackPage,
@@ -24,6 +23,7 @@ from lbkit.site.model import (
     Site,
     Ssh,
 )
+from lbkit.site.reporting import Alerts, Metrics, Recipients, Snmp, SnmpUser, TrapReceiver
 from lbkit.site.services import CheckReference, Fallback, Persistence, RealServer, Termination, Vip
 from lbkit.site.values import Table
 
@@ -86,6 +86,11 @@ TABLES: dict[str, type[Table]] = {
     "[firewall]": FirewallSettings,
     "[fallback_page]": FallbackPage,
     "[alerts]": Alerts,
+    "[alerts.layer_4], [alerts.layer_7], [alerts.pair]": Recipients,
+    "[snmp]": Snmp,
+    "[snmp.user]": SnmpUser,
+    "[[snmp.traps]]": TrapReceiver,
+    "[metrics]": Metrics,
 }
 
 
@@ -108,14 +113,16 @@ def _of_table(header: str, table: type[Table]) -> str:
         declared = schema["properties"][name]
         default = "required" if field.is_required() else _default(declared)
         rows.append((f"`{name}`", _type(declared, schema.get("$defs", {})), default, field.description or ""))
-    title = f"## `{header}`" if header else "## At the top"
+    title = f"## {', '.join(f'`{one}`' for one in header.split(', '))}" if header else "## At the top"
     return "\n\n".join([title, f"{table.__doc__}", _table(("key", "value", "default", "meaning"), rows)])
 
 
 def _default(declared: dict[str, Any]) -> str:
     given = declared.get("default")
-    if given in (None, [], {}):
+    if given in (None, [], {}, ""):
         return ""
+    if isinstance(given, list):
+        return ", ".join(f"`{one}`" for one in given)
     said = written(given) if PATTERN in str(declared) else str(given).lower() if isinstance(given, bool) else str(given)
     return f"`{said}`"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from lbkit.haproxy import process
 from lbkit.haproxy.program import Program
 from lbkit.state.applied import Applied
 from lbkit.state.intents import Intents
+from lbkit.state.log import EventLog
+from lbkit.state.who import who_asks
 
 LBKIT = str(Path(sys.executable).with_name("lbkit"))
 
@@ -76,6 +79,9 @@ def test_a_machine_that_lost_everything_is_what_it_was(node: Operated, short: Pa
     assert node.tally("PLAIN", 10).keys() == {"two"}
     assert [one.server for one in Intents(node.state).all() if one.wanted == "drain"] == ["one"]
     assert Applied.read(node.state) == applied
+    (event,) = EventLog(node.state).all()
+    assert (event.kind, event.who) == ("configuration-applied", who_asks())
+    assert event.text == f"generation 1 of the site is restored, from a backup of {socket.gethostname()}"
 
 
 def test_an_older_site_comes_back_as_a_new_generation(node: Operated, short: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 
 import pytest
@@ -23,7 +24,9 @@ from lbkit.operate.outcome import Done
 from lbkit.operate.wait import wait
 from lbkit.operate.weight import weight
 from lbkit.state.intents import Intent, Intents
+from lbkit.state.log import EventLog
 from lbkit.state.unfinished import Unfinished
+from lbkit.state.who import who_asks
 
 
 def exchanged(pair: Pair) -> Exchange:
@@ -50,6 +53,25 @@ def test_each_verb_is_in_force_on_both_nodes(pair: Pair) -> None:
     assert pair.b.haproxy.look()["NONE"].servers["one"].weight == 7
     assert Intents(pair.a.state).last_words() == Intents(pair.b.state).last_words()
     assert peer_intents(pair.a.site, pair.a.state).differs == ()
+
+
+def test_what_was_asked_on_one_node_is_in_the_log_of_both_with_who_and_from_where(pair: Pair) -> None:
+    for node in (pair.a, pair.b):
+        shutil.rmtree(node.state / "events", ignore_errors=True)
+    drain(pair.a.site, pair.a.asked("NONE", "one", why="patches"))
+    pair.away = True
+    online(pair.a.site, pair.a.asked("NONE", "one"))
+    pair.away = False
+    Intents(pair.b.state).record(Intent("LAST", "two", "halt", who="bob@b", when=time.time() + 1))
+    exchanged(pair)
+    exchanged(pair)
+    here, there = (list(EventLog(node.state).all()) for node in (pair.a, pair.b))
+    texts = ["one of NONE is drained", "one of NONE is online again"]
+    assert [one.text for one in here] == [*texts, "two of LAST is halted"]
+    assert (here[2].who, here[2].origin) == ("bob@b", "node b")
+    assert [one.text for one in there] == texts
+    assert {(one.who, one.origin) for one in there} == {(who_asks(), "node a")}
+    assert [one.why for one in there] == ["patches", ""]
 
 
 def test_a_dry_run_asks_nobody(pair: Pair) -> None:

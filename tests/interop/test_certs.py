@@ -21,6 +21,8 @@ from lbkit.errors import Misuse, RolledBack
 from lbkit.haproxy.program import HAPROXY, Program
 from lbkit.operate import certs, rotate
 from lbkit.operate.reload import reload
+from lbkit.state.log import EventLog
+from lbkit.state.who import who_asks
 from lbkit.testing import Identity, Listener, ThrowawayCA
 
 
@@ -197,6 +199,9 @@ def test_a_certificate_is_rotated_at_the_vip_and_open_connections_live_on(
         holds()
         assert states(site)["door", "certificate"] == "in force"
         assert rotated(site) == []
+    (event,) = EventLog(site.state).all()
+    assert (event.kind, event.who) == ("certificates-rotated", who_asks())
+    assert event.text == "new certificates, CAs or revocation lists are in force: door"
     reload(site.site, state=site.state)
     with closing(Met(site, hospital.client)) as after:
         assert after.shown == serial(new)

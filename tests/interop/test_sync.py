@@ -30,7 +30,9 @@ from lbkit.operate import bundle, generation
 from lbkit.pair.link import Link
 from lbkit.site.model import Node
 from lbkit.state.applied import Applied
+from lbkit.state.events import Event
 from lbkit.state.intents import Intent, Intents
+from lbkit.state.log import EventLog
 
 LBKIT = Path(sys.executable).with_name("lbkit")
 PEER = Node(name="lb2", address="127.0.0.1", interface="lo")
@@ -75,9 +77,13 @@ class Two:
         generation.apply(self.here.file, lbkit.load_site(self.here.file), self.here.kind_of, state=self.here.state)
 
     def now(self) -> dict[str, tuple[int, bytes]]:
-        """All that lies there, but for locks."""
+        """All that lies there, but for locks and the log of events."""
         found = tree(self.here.folder)
-        return {name: one for name, one in found.items() if not name.endswith(".lock")}
+        return {name: one for name, one in found.items() if not name.endswith((".lock", ".jsonl"))}
+
+    def events(self) -> list[Event]:
+        """What the receiver has recorded of what came."""
+        return [one for one in EventLog(self.here.state).all() if one.origin == "node lb1"]
 
 
 def lbkit_version() -> str:
@@ -116,7 +122,10 @@ def with_two(two: Two) -> dict[str, Any]:
 
 def test_what_comes_is_in_force_and_is_the_generation_of_both(two: Two) -> None:
     two.write(with_two(two))
-    said = two.send()
+    said = two.send(who="anna@lb1")
+    (event,) = two.events()
+    assert (event.kind, event.who) == ("configuration-applied", "anna@lb1")
+    assert event.text == f"generation {two.applied.generation} of the site of lb1 is in force"
     assert two.here.file.read_bytes() == two.there.read_bytes()
     assert two.here.tally("VIP", 20).keys() == {"one", "two"}
     assert Applied.read(two.here.state) == two.applied
@@ -140,6 +149,7 @@ def test_a_dry_run_shows_what_differs_and_touches_nothing(two: Two) -> None:
     assert '+label = "two"' in said["changes"][0]["lines"]
     assert any("would be reloaded" in step for step in said["steps"])
     assert (two.now(), worker(two.here)) == before
+    assert two.events() == []
 
 
 def test_a_node_without_a_site_takes_it(two: Two) -> None:
@@ -215,6 +225,7 @@ def test_what_does_not_hold_is_rolled_back_and_said_so(two: Two) -> None:
         with pytest.raises(RolledBack, match=r"node lb2: .*can't listen at .*Rolled back"):
             two.send()
     assert (two.now(), worker(two.here)) == before
+    assert [one.kind for one in two.events()] == ["configuration-rolled-back"]
     two.send()
     assert two.here.tally("VIP", 20).keys() == {"one", "two"}
 

@@ -14,6 +14,7 @@ MEMBERS = (
     "plugins/https_get",
     "plugins/mtls",
     "plugins/direct_routing",
+    "plugins/webhook",
     "plugins/demo",
 )
 

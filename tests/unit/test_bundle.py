@@ -25,9 +25,10 @@ KEY = b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"
 CONTENTS = {
     "tls/ca.pem": PEM, "tls/ca.crl": b"list", "tls/web.pem": PEM, "tls/web.key": KEY, "tls/both.pem": PEM + KEY,
     "tls/own.pfx": b"0\x82\x01", "pfx.password": b"hunter2\n", "page.html": b"<p>sorry</p>", "check.pem": PEM,
-    "check-key.pem": KEY,
+    "check-key.pem": KEY, "webhook.secret": b"key\n", "webhook-ca.pem": PEM, "snmp.community": b"public\n",
 }  # fmt: skip
-SECRET = {"tls/web.key", "tls/both.pem", "tls/own.pfx", "pfx.password", "check-key.pem"}
+GUESSABLE = {"pfx.password", "webhook.secret", "snmp.community"}
+SECRET = {"tls/web.key", "tls/both.pem", "tls/own.pfx", "check-key.pem", *GUESSABLE}
 
 
 @pytest.fixture
@@ -49,6 +50,8 @@ def site_file(tmp_path: Path) -> Path:
                 "own": {"file": "tls/own.pfx", "password_file": "pfx.password"},
             },
             fallback_page={"file": "page.html"},
+            alerts={"receivers": {"webhook": {"secret_file": "webhook.secret", "ca_file": "webhook-ca.pem"}}},
+            snmp={"community_file": "snmp.community"},
         )
     )
     return file
@@ -67,6 +70,7 @@ def test_no_file_of_the_model_is_forgotten() -> None:
     of_a_node = {
         "pair.ssh.key_file", "pair.ssh.known_hosts_file", "haproxy.folder", "haproxy.runtime", "haproxy.master_socket",
         "keepalived.folder", "keepalived.pid_file", "keepalived.runtime", "agent.socket", "firewall.file",
+        "snmp.file", "metrics.socket",
     }  # fmt: skip
     document = _document(_files(Site))
     assert {*of_a_node, "certificates.x.key_file"} <= set(_paths(document))
@@ -112,7 +116,7 @@ def test_files_beyond_the_sites_folder_may_be_others_too(site_file: Path) -> Non
     assert {str(one.path) for one in files if one.shared} == {f"{site_file.parent}/tls/ca.crl"}
 
 
-@pytest.mark.parametrize("name", sorted(CONTENTS.keys() - {"pfx.password"}))
+@pytest.mark.parametrize("name", sorted(CONTENTS.keys() - GUESSABLE))
 def test_another_content_is_another_digest(site_file: Path, name: str) -> None:
     before = bundle.digest(site_file)
     place = site_file.parent / name
@@ -122,9 +126,10 @@ def test_another_content_is_another_digest(site_file: Path, name: str) -> None:
     assert len({before, changed, bundle.digest(site_file)}) == 3
 
 
-def test_a_password_cannot_be_guessed_from_the_digest(site_file: Path) -> None:
+@pytest.mark.parametrize("name", sorted(GUESSABLE))
+def test_a_password_cannot_be_guessed_from_the_digest(site_file: Path, name: str) -> None:
     before = bundle.digest(site_file)
-    (site_file.parent / "pfx.password").write_bytes(b"another\n")
+    (site_file.parent / name).write_bytes(b"another\n")
     assert bundle.digest(site_file) == before
 
 

@@ -190,9 +190,11 @@ def test_a_file_without_a_certificate_is_misuse_in_words_and_not_in_openssls(tmp
         ["reload"],
         ["backup"],
         ["restore"],
+        ["support-bundle"],
         ["agent"],
         ["certs", "list"],
         ["certs", "rotate"],
+        ["alert", "test"],
         ["doctor"],
         ["plugins"],
         ["demo"],
@@ -212,6 +214,15 @@ def test_plugins_lists_each_check_with_its_distribution():
         ("c-echo", "lbkit-dicom-echo"),
     }
     assert all(one["error"] is None for one in found)
+
+
+def test_plugins_lists_each_receiver_with_its_settings():
+    (found,) = [one for one in json.loads(lbkit("plugins", "--json").stdout) if one["name"] == "webhook"]
+    assert (found["distribution"], found["checks"], found["error"]) == ("lbkit-webhook", [], None)
+    assert set(found["receiver"]["settings"]) >= {"url", "secret_file", "level"}
+    said = lbkit("plugins", "-v").stdout
+    assert re.search(r"^webhook +lbkit-webhook \S+  receiver: Every event as JSON", said, re.MULTILINE)
+    assert "    secret_file  " in said
 
 
 def test_plugins_in_detail_documents_every_reason_code():

@@ -13,7 +13,17 @@ import typer
 from lbkit_cli.main import app
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = ["README.md", "packaging/README.md", "docs/pair.md", "docs/layer4.md", "docs/layer7.md"]
+PAGES = [
+    "README.md",
+    "packaging/README.md",
+    "docs/metrics.md",
+    "docs/pair.md",
+    "docs/layer4.md",
+    "docs/layer7.md",
+    "docs/alerts.md",
+    "docs/snmp.md",
+    "docs/support.md",
+]
 
 
 def commands(page: str) -> Iterator[list[str]]:

@@ -26,26 +26,6 @@ GOOD = """
 """
 
 
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """`install(distribution, entry name, source)`: as if pip had installed it; the module is called as the distribution."""
-    monkeypatch.syspath_prepend(tmp_path)
-    installed = []
-
-    def install(distribution, name, source):
-        module = distribution.replace("-", "_")
-        installed.append(module)
-        (tmp_path / f"{module}.py").write_text(dedent(source).replace("{name}", name))
-        info = tmp_path / f"{module}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[lbkit]\n{name} = {module}\n")
-
-    yield install
-    for module in installed:
-        sys.modules.pop(module, None)
-
-
 def test_the_checks_of_the_core_and_of_installed_plugins_are_found():
     registry = Registry()
     assert {"c-echo", "connect"} <= set(registry.names())

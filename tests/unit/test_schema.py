@@ -17,9 +17,11 @@ from lbkit.checks.registry import Registry
 from lbkit.site import profiles
 from lbkit.site.load import read
 from lbkit.site.schema import schema
+from lbkit.state.receiver_plugins import ReceiverPlugins
 
 KINDS = {name: Registry().kind(name).params for name in ("c-echo", "connect", "https-get")}
-VALIDATOR = Draft202012Validator(schema(KINDS), format_checker=Draft202012Validator.FORMAT_CHECKER)
+RECEIVERS = {"webhook": ReceiverPlugins().kind("webhook").settings}
+VALIDATOR = Draft202012Validator(schema(KINDS, RECEIVERS), format_checker=Draft202012Validator.FORMAT_CHECKER)
 SITES = sorted((Path(__file__).parent / "sites").glob("*.toml"))
 OF_ONE_KEY = {"missing", "unknown-key", "value"}  # the rules that a schema can know; others take two keys or a file
 # what plugins say in Python, which no schema could: of texts, and of two parameters together
@@ -36,7 +38,7 @@ def test_the_schema_is_one_and_is_json():
 
 
 def test_the_schema_is_one_with_all_that_is_installed():
-    Draft202012Validator.check_schema(schema(Registry().models()))
+    Draft202012Validator.check_schema(schema(Registry().models(), ReceiverPlugins().models()))
 
 
 def test_a_value_that_a_check_takes_in_two_forms_is_valid_in_both():
@@ -56,7 +58,7 @@ def test_a_parameter_with_a_type_of_its_own_can_be_resolved():
 
     site = tomllib.loads(profiles.text("ccw"))
     site["vips"] = site["vips"][:1]
-    of_lamps = Draft202012Validator(schema({"lamp": LampParams}))
+    of_lamps = Draft202012Validator(schema({"lamp": LampParams}, {}))
     for colour, right in (("red", True), ("blue", False)):
         site["vips"][0]["check"] = {"kind": "lamp", "colour": colour}
         assert of_lamps.is_valid(site) is right
@@ -66,7 +68,7 @@ def test_a_parameter_that_a_check_can_not_do_without_is_required():
     class BannerParams(Params):
         banner: str
 
-    (kind,) = schema({"banner": BannerParams})["$defs"]["CheckReference"]["oneOf"]
+    (kind,) = schema({"banner": BannerParams}, {})["$defs"]["CheckReference"]["oneOf"]
     assert kind["required"] == ["kind", "banner"]
 
 
@@ -76,6 +78,8 @@ def test_every_key_and_parameter_says_what_it_is():
     for kind in VALIDATOR.schema["$defs"]["CheckReference"]["oneOf"]:
         for name, parameter in kind["properties"].items():
             assert name == "kind" or parameter.get("description"), name
+    for table in VALIDATOR.schema["$defs"]["Alerts"]["properties"]["receivers"]["properties"].values():
+        assert all(one.get("description") for one in table["properties"].values())
 
 
 def test_the_profile_is_valid():
@@ -85,7 +89,9 @@ def test_the_profile_is_valid():
 @pytest.mark.parametrize("file", [file for file in SITES if not file.stem.startswith("syntax")], ids=lambda f: f.stem)
 def test_a_site_is_invalid_exactly_where_one_key_alone_is_wrong(file):
     text = file.read_text(encoding="utf-8")
-    of_one_key = re.search(r"^#! .* \((missing|unknown-key|value|unknown-check)\)$", text, re.MULTILINE)
+    of_one_key = re.search(
+        r"^#! .* \((missing|unknown-key|value|unknown-check|unknown-receiver)\)$", text, re.MULTILINE
+    )
     assert valid(tomllib.loads(text)) == (of_one_key is None)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def agent(
-    observe: Annotated[bool, typer.Option("--observe", help="Do everything, and write nothing.")] = False,
+    observe: Annotated[
+        bool,
+        typer.Option("--observe", help="Do everything, and change nothing: events are recorded, and sent to nobody."),
+    ] = False,
     flush_on_exit: Annotated[
         bool, typer.Option("--flush-on-exit", help="At a clean end, take the site's services out of IPVS.")
     ] = False,
@@ -54,10 +54,11 @@ def agent(
 
     from lbkit.agent.agent import Agent, Options
     from lbkit.ipvs.engine import Ipvs
+    from lbkit_cli.logs import log_of_service
     from lbkit_cli.sweep import raise_file_limit
 
     raise_file_limit()
-    _log()
+    log_of_service()
     options = Options(str(found.absolute()), None, observe, flush_on_exit)
     asyncio.run(Agent(lambda: load_site(found, registry.models()), registry.kind, Ipvs, options).run())
 
@@ -77,7 +78,7 @@ def _status(site: Site, as_json: bool) -> int:
         print_json({"running": True, **state.as_dict()})
     else:
         _print(state)
-    return 1 if state.trouble else 0
+    return 1 if state.trouble or any(state.receivers.values()) else 0
 
 
 def _print(state: AgentState) -> None:
@@ -94,6 +95,9 @@ def _print(state: AgentState) -> None:
             typer.echo(printable(f"{label}/{name} {one.health}, {one.wanted}: {one.why}"))
         if vip.held:
             typer.echo(printable(f"{label} is held: {vip.held}"))
+    for name, wrong in state.receivers.items():
+        if wrong:
+            typer.echo(printable(f"receiver {name}: {wrong}"))
     if state.trouble:
         typer.echo(printable(f"trouble: {state.trouble}"))
 
@@ -117,19 +121,3 @@ def _print_pair(pair: PairSeen) -> None:
     )
     able = "can serve" if peer.can_serve else f"can't serve: {peer.why_not or 'it has not said why'}"
     typer.echo(printable(f"the other node is {peer.role}, {able}; heard: {heard}"))
-
-
-class _Journal(logging.Formatter):
-    """A line as the journal takes it: it has its own clock, and reads the priority from `<N>` (sd-daemon(3))."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever is in it."""
-        priority = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}.get(record.levelno, 2)
-        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
-
-
-def _log() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    handler.setFormatter(_Journal("%(message)s") if os.environ.get("JOURNAL_STREAM") else plain)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -105,12 +105,14 @@ def _foreign() -> Finding:
 
 def _plugins() -> list[Finding]:
     from lbkit.checks.registry import Registry
+    from lbkit.state.receiver_plugins import ReceiverPlugins
 
+    checks = [(f"check {one.name}", one) for one in Registry().plugins()]
     return [
-        Finding(f"check {plugin.name}", "wrong", f"{plugin.error}. Reinstall {plugin.distribution}.")
+        Finding(name, "wrong", f"{plugin.error}. Reinstall {plugin.distribution}.")
         if plugin.error
-        else Finding(f"check {plugin.name}", "ok", f"{plugin.distribution} {plugin.version}")
-        for plugin in Registry().plugins()
+        else Finding(name, "ok", f"{plugin.distribution} {plugin.version}")
+        for name, plugin in (*checks, *((f"receiver {one.name}", one) for one in ReceiverPlugins().plugins()))
     ]
 
 
@@ -153,7 +155,8 @@ def _of_site(given: str | None) -> list[Finding]:
     found = [_asked("haproxy of the site", lambda: _haproxy_of(site))] if "l7-snat" in modes else []
     pair = [_asked(name, look) for name, look in doctor_pair.looks(site)]
     agent = [_asked("agent of the site", lambda: _agent_of(site))] if "l4-dr" in modes or pair else []
-    return [*found, *agent, *pair]
+    snmp = [_asked("snmpd of the site", lambda: _snmpd_of(site))] if site.snmp else []
+    return [*found, *agent, *pair, *snmp]
 
 
 def _asked(name: str, ask: Callable[[], str]) -> Finding:
@@ -182,6 +185,17 @@ def _agent_of(site: Site) -> str:
         raise NotDone(agent.trouble)
     aside = ", and only observes" if agent.observe else ""
     return f"pid {agent.pid} runs {agent.checks} checks of {agent.site}{aside}; its loop lags {agent.lag * 1000:.0f} ms"
+
+
+def _snmpd_of(site: Site) -> str:
+    from lbkit.snmp.asking import ask
+    from lbkit.snmp.keys import Keys
+
+    assert site.snmp is not None  # noqa: S101
+    answer = ask(site.snmp, Keys.read(site.snmp))
+    if not answer.version or answer.trouble:
+        raise NotDone(answer.trouble or "it answers, but not for lbkit: lbkit apply")
+    return f"it answers, with lbkit {answer.version} behind it"
 
 
 def _program(name: str) -> Finding:

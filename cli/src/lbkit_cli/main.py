@@ -27,6 +27,7 @@ _OURS = {  # in the order of the help; where each is, to be imported once it is 
     "online": "servers:online",
     "weight": "servers:weight",
     "intents": "intents:intents",
+    "log": "log:log",
     "show-table": "tables:show_table",
     "clear-table": "tables:clear_table",
     "pin": "tables:pin",
@@ -42,12 +43,17 @@ _OURS = {  # in the order of the help; where each is, to be imported once it is 
     "reload": "install:reload",
     "backup": "backup:backup",
     "restore": "backup:restore",
+    "support-bundle": "support_bundle:support_bundle",
     "agent": "agent:agent",
     "certs": "certs:app",
+    "alert": "alert:app",
     "pair-receive": "pair_receive:pair_receive",
+    "snmp-answers": "snmp:snmp_answers",
     "plugins": "plugins:plugins",
     "doctor": "doctor:doctor",
 }
+_LOG_BY_THEMSELVES = ("agent", "pair-receive", "snmp-answers")
+_HIDDEN = ("snmp-answers",)  # nobody types these
 
 
 class Root(TyperGroup):
@@ -69,7 +75,7 @@ def _our_own(name: str) -> Any:
     if isinstance(found, typer.Typer):
         return typer.main.get_group(found)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name)(found)
+    single.command(name, hidden=name in _HIDDEN)(found)
     return typer.main.get_command(single)
 
 
@@ -98,6 +104,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def lbkit(
+    ctx: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Check and operate the load balancers in front of a hospital's systems.
@@ -106,6 +113,10 @@ def lbkit(
     Of operations: 0 done, 1 done here and pending on the other node, 2 failed, 3 misuse, 4 refused (needs --force),
     5 the wait ran out.
     """
+    if ctx.invoked_subcommand not in _LOG_BY_THEMSELVES:
+        from lbkit_cli.logs import log_events
+
+        log_events()
 
 
 def main() -> None:

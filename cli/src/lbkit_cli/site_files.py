@@ -90,15 +90,16 @@ def lint(
 
 
 def schema() -> None:
-    """Print the JSON Schema of site files, the parameters of all installed checks in it.
+    """Print the JSON Schema of site files, with what all installed checks and receivers need in it.
 
     \b
     Example: lbkit schema > site.schema.json
     """
     from lbkit.checks.registry import Registry
     from lbkit.site.schema import schema as make
+    from lbkit.state.receiver_plugins import ReceiverPlugins
 
-    typer.echo(json.dumps(make(Registry().models()), indent=2))
+    typer.echo(json.dumps(make(Registry().models(), ReceiverPlugins().models()), indent=2))
 
 
 def _show(findings: list[Finding]) -> None:

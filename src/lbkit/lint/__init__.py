@@ -1,8 +1,9 @@
 """`lbkit lint`: everything that is wrong with a site file, and what is legal in it and dangerous.
 
 An error can't work; a warning works, and hurts one day. `lbkit.site.rules` has the errors that a site can't be loaded with;
-here are the warnings (`services`, `layer4`, `pair`, `transparent`), what the certificates' files say (`certificates`), and
-what the engine of layer 7 can't do (`haproxy`).
+here are the warnings (`services`, `layer4`, `pair`, `transparent`), what the certificates' files say (`certificates`), what
+keeps mail from being sent (`alerts`), what plugins that take events say of their settings (`receivers`), who would be
+answered by SNMP (`snmp`), and what the engine of layer 7 can't do (`haproxy`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from lbkit.checks.plan import KindOf
-from lbkit.lint import certificates, haproxy, layer4, pair, services, transparent
+from lbkit.lint import alerts, certificates, haproxy, layer4, pair, receivers, services, snmp, transparent
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Finding, Problem
 from lbkit.site.load import Kinds, read
@@ -36,5 +37,8 @@ def problems(draft: Draft, kinds: Kinds, now: datetime, kind_of: KindOf | None) 
     yield from pair.problems(draft)
     yield from transparent.problems(draft)
     yield from certificates.problems(draft, now)
+    yield from alerts.problems(draft)
+    yield from receivers.problems(draft)
+    yield from snmp.problems(draft)
     if kind_of:
         yield from haproxy.problems(draft, kind_of)

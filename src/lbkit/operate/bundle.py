@@ -23,6 +23,7 @@ from lbkit.errors import Misuse
 from lbkit.install.files import File, in_place
 
 _PUBLIC = ("ca_file", "crl_file", "page")  # no secret, unless a key is in it
+_GUESSABLE = ("password_file", "secret_file", "community_file", "authentication_file", "privacy_file")
 _KEY = b"PRIVATE KEY-----"
 _LARGEST = 40 << 20  # bytes of all files; as base64 it has to fit into one line of lbkit.pair.link
 
@@ -110,7 +111,7 @@ def gather(site_file: Path) -> Bundle:
 def digest(site_file: Path) -> str:
     """Of the site file and all files that it names; "" where there is no site file. Raises CannotRun, Misuse.
 
-    A file that is missing counts as such. Passwords do not count, for a digest of one lets it be guessed.
+    A file that is missing counts as such. Passwords and their like do not count, for a digest of one lets it be guessed.
     """
     text = disk.read(in_place(site_file))
     if text is None:
@@ -148,6 +149,17 @@ def _pairs(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for vip in _tables(document.get("vips")):
         for check in _tables([vip.get("check")]):
             yield from ((key, check[key]) for key in check if key.endswith("_file") and key != "site_file")
+    for name in ("alerts", "snmp"):
+        yield from _below(document.get(name))
+
+
+def _below(given: Any) -> Iterator[tuple[str, Any]]:
+    """Each `*_file` of a table, and of those in it."""
+    for table in _tables([given]):
+        for key, value in table.items():
+            if key.endswith("_file"):
+                yield key, value
+            yield from _below(value)
 
 
 def _tables(given: Any) -> Iterator[Mapping[str, Any]]:
@@ -181,7 +193,7 @@ def _digest(text: bytes, files: Mapping[str, bytes | None]) -> str:
     names = named(text)
     made = sha256(sha256(text).digest())
     for given in sorted(files):
-        if not names.get(given, "").endswith("password_file"):
+        if not names.get(given, "").endswith(_GUESSABLE):
             content = files[given]
             made.update(sha256(given.encode()).digest() + (b"-" if content is None else sha256(content).digest()))
     return made.hexdigest()

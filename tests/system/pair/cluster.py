@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -174,8 +174,8 @@ LABELS = ("PLAIN", "LAST", "SOURCE")
 _SSHD = ("HostKey=/etc/ssh/ssh_host_ed25519_key", "PasswordAuthentication=no", f"SetEnv=PATH={PATH}")
 
 
-def site_text(*more_vips: dict[str, Any], **pair: Any) -> str:
-    """Three layer-7 VIPs before the same two servers, and more. `pair`: of the table [pair]."""
+def site_text(*more_vips: dict[str, Any], tables: Mapping[str, Any] | None = None, **pair: Any) -> str:
+    """Three layer-7 VIPs before the same two servers, and more. `tables`: others of the site. `pair`: the table of it."""
     nodes = [
         {"name": "lb1", "address": LB1, "networks": {"198.51.100.0/24": "eth1"}},
         {"name": "lb2", "address": LB2, "networks": {"198.51.100.0/24": "eth1"}},
@@ -189,7 +189,7 @@ def site_text(*more_vips: dict[str, Any], **pair: Any) -> str:
     for label, (address, port), more in zip(LABELS, (PLAIN, LAST, SOURCE), how, strict=True):
         servers = [server(name, f"{rip}:{port}") for name, rip in zip(("rs1", "rs2"), RIPS, strict=True)]
         vips.append(vip(label, f"{address}:{port}", *servers, check=CHECK, **more))
-    return site(*vips, *more_vips, pair={"nodes": nodes, "floating_addresses": [FLOATING], **pair})
+    return site(*vips, *more_vips, pair={"nodes": nodes, "floating_addresses": [FLOATING], **pair}, **(tables or {}))
 
 
 @contextmanager
