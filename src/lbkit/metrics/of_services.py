@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import get_args
 
-from lbkit.metrics.rows import ServerRow, VipIs, VipRow
+from lbkit.metrics.rows import ServerRow, VipRow
 from lbkit.metrics.told import Samples, Told, state_set
 from lbkit.state.intents import Wanted
-from lbkit.state.observed import Health
+from lbkit.state.observed import Condition, Health
 
-_CONDITIONS, _HEALTHS, _WANTED = get_args(VipIs), get_args(Health), get_args(Wanted)
+_CONDITIONS, _HEALTHS, _WANTED = get_args(Condition), get_args(Health), get_args(Wanted)
 
 OF_A_VIP: Told[VipRow] = Told()
 OF_A_SERVER: Told[ServerRow] = Told()
@@ -71,7 +71,7 @@ def _intent_since(row: ServerRow) -> Samples:
 @OF_A_SERVER.metric("lbkit_server_effective_weight", "Its weight at this moment; 0: it gets no new clients.")
 def _weight(row: ServerRow) -> Samples:
     if row.state is not None:
-        yield row.named, round(row.state.weight * row.state.share, 3) if row.serves else 0
+        yield row.named, round(row.state.weight * row.state.share, 3) if row.state.serves else 0
 
 
 @OF_A_SERVER.metric("lbkit_server_connections", "Its open connections.")

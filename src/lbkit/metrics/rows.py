@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from lbkit.checks.exposition import labels
 from lbkit.metrics.figures import Figures
 from lbkit.site.services import RealServer, Vip
 from lbkit.state.intents import Intent
-from lbkit.state.observed import Health, ServerState, VipState
-
-VipIs = Literal["whole", "degraded", "down", "unknown"]
+from lbkit.state.observed import Condition, Health, ServerState, VipState
 
 
 class ServerRow(NamedTuple):
@@ -25,28 +23,15 @@ class ServerRow(NamedTuple):
     intent: Intent | None
     differs: bool
 
-    @property
-    def serves(self) -> bool:
-        """Whether new clients can get it."""
-        state = self.state
-        return state is not None and state.wanted == "online" and state.health != "down" and state.weight > 0
-
 
 class VipRow(NamedTuple):
     """A VIP. `named`: its label. `state`: as its engine has it. `entries`: of its table. None: not known."""
 
     named: str
+    condition: Condition
     state: VipState | None
     servers: tuple[ServerRow, ...]
     entries: int | None
-
-    @property
-    def condition(self) -> VipIs:
-        """Whole: all its real servers serve. Degraded: some do. Down: none, for whatever reason."""
-        if self.state is None:
-            return "unknown"
-        serving = sum(row.serves for row in self.servers)
-        return "whole" if serving == len(self.servers) else "degraded" if serving else "down"
 
     @property
     def differing(self) -> int | None:
@@ -63,7 +48,8 @@ def vip_rows(figures: Figures) -> list[VipRow]:
 def _vip(figures: Figures, vip: Vip, seen: VipState | None) -> VipRow:
     servers = tuple([_server(figures, vip, one, seen) for one in vip.servers])
     state = None if seen is None or seen.unseen else seen
-    return VipRow(labels({"vip": vip.label}), state, servers, _entries(figures, vip, state))
+    condition = state.condition([one.label for one in vip.servers]) if state else "unknown"
+    return VipRow(labels({"vip": vip.label}), condition, state, servers, _entries(figures, vip, state))
 
 
 def _server(figures: Figures, vip: Vip, server: RealServer, of_vip: VipState | None) -> ServerRow:

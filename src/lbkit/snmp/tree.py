@@ -81,7 +81,8 @@ def _of_vip(vip: Vip, index: Oid, seen: VipState | None) -> Iterator[Object]:
     yield _text(_at(VIP_ENTRY, 3, index), vip.address)
     yield _text(_at(VIP_ENTRY, 4, index), ",".join(map(str, vip.ports)))
     yield Object(_at(VIP_ENTRY, 5, index), "integer", _MODES[vip.mode])
-    yield Object(_at(VIP_ENTRY, 6, index), "integer", _STATES[_state(vip, seen)])
+    condition = seen.condition([one.label for one in vip.servers]) if seen else "unknown"
+    yield Object(_at(VIP_ENTRY, 6, index), "integer", _STATES[condition])
     yield _gauge(_at(VIP_ENTRY, 9, index), len(vip.servers))
     if seen is None:
         return
@@ -90,16 +91,6 @@ def _of_vip(vip: Vip, index: Oid, seen: VipState | None) -> Iterator[Object]:
     if not seen.unseen:
         yield _gauge(_at(VIP_ENTRY, 7, index), seen.connections)
         yield Object(_at(VIP_ENTRY, 10, index), "integer", 1 if seen.fallback else 2)
-
-
-def _state(vip: Vip, seen: VipState | None) -> str:
-    if seen is None or seen.unseen:
-        return "unknown"
-    can = [one for one in seen.servers.values() if one.wanted == "online" and one.weight > 0]
-    serving = sum(one.health == "up" for one in can)
-    if serving:
-        return "whole" if serving == len(vip.servers) else "degraded"
-    return "unknown" if any(one.health == "unknown" for one in can) else "down"
 
 
 def _of_server(server: RealServer, index: Oid, seen: ServerState | None) -> Iterator[Object]:

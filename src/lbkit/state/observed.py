@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +10,7 @@ from lbkit.state.intents import Wanted
 
 Health = Literal["up", "down", "unknown"]
 InForce = Wanted | Literal["absent"]
+Condition = Literal["whole", "degraded", "down", "unknown"]
 
 
 class ServerState(NamedTuple):
@@ -33,6 +34,11 @@ class ServerState(NamedTuple):
     kept: int = 0
     share: float = 1.0
 
+    @property
+    def serves(self) -> bool:
+        """Whether new clients can get it: one that nothing is known of is in until a check fails."""
+        return self.wanted == "online" and self.health != "down" and self.weight > 0
+
 
 @dataclass(frozen=True, slots=True)
 class VipState:
@@ -47,6 +53,13 @@ class VipState:
     fallback: bool = False
     held: str = ""
     unseen: str = ""
+
+    def condition(self, labels: Collection[str]) -> Condition:
+        """Whole: all of these real servers serve. Degraded: some do. Down: none, for whatever reason."""
+        if self.unseen:
+            return "unknown"
+        serving = sum(label in self.servers and self.servers[label].serves for label in labels)
+        return "whole" if serving == len(labels) else "degraded" if serving else "down"
 
     def as_dict(self) -> dict[str, Any]:
         """For the agent's messages."""
