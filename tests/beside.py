@@ -1,14 +1,14 @@
-"""Folders of tests that a pytest of their own runs, beside those of the other folders.
+"""Tests that a pytest of their own runs, beside the others.
 
-Most tests wait: for programs that start, for time to pass. One after the other they would take twice as long. A folder that
-is run alone (`pytest tests/unit`) is run as any.
+Most tests wait: for programs that start, for time to pass. One after the other they would take three times as long. A folder
+that is run alone (`pytest tests/unit`) is run as any.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,10 @@ class Beside(Elsewhere):
 
     _process: subprocess.Popen[str] | None = None
 
-    def __init__(self, config: pytest.Config, items: list[pytest.Item], folder: Path, modest: bool) -> None:
-        super().__init__(config, items, folder)
+    def __init__(
+        self, config: pytest.Config, items: list[pytest.Item], runs: Callable[[Path], bool], modest: bool
+    ) -> None:
+        super().__init__(config, items, runs)
         self._modest = modest
 
     def run(self, command: list[str], timeout: float, environment: Mapping[str, str]) -> str:

@@ -1,24 +1,32 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from beside import Beside
-from elsewhere import REPORTS, pytest_configure, pytest_runtest_makereport, pytest_runtestloop
+from elsewhere import REPORTS, Stand, pytest_configure, pytest_runtest_makereport, pytest_runtestloop
 
 __all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtestloop"]
 
 HERE = Path(__file__).parent
-UNIT = HERE / "unit"
-BESIDE = (HERE / "system", UNIT, HERE / "system" / "pair")  # as they are waited for
+INTEROP, SYSTEM, UNIT, PAIR = HERE / "interop", HERE / "system", HERE / "unit", HERE / "system" / "pair"
+
+
+def in_folder(folder: Path) -> Callable[[Path], bool]:
+    """Whether a file is in it, itself."""
+    return lambda file: file.parent == folder
+
+
+def is_first_half(file: Path) -> bool:
+    """Of the folder that takes longest, by time."""
+    return file.parent == INTEROP and file.name < "test_e"
 
 
 @pytest.hookimpl(trylast=True)  # when all that is deselected is gone
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if REPORTS in os.environ or len({item.path.parent for item in items}) == 1:
         return
-    for folder in BESIDE:
-        items[:] = [
-            *(one for one in items if one.path.parent != folder),
-            *(one for one in items if one.path.parent == folder),
-        ]
-        Beside(config, items, folder, modest=folder == UNIT)
+    for runs in (in_folder(SYSTEM), is_first_half, in_folder(PAIR)):
+        Beside(config, items, runs, modest=False)
+    Beside(config, items, in_folder(UNIT), modest=True)
+    items.sort(key=lambda item: isinstance(item, Stand))  # what is run here goes before what is waited for

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -24,13 +24,13 @@ TAIL = 8000  # characters of an output that a failure shows
 
 
 class Elsewhere(ABC):
-    """Where the tests of `folder` run. Most of them wait: for a machine that starts, for time to pass."""
+    """Where tests run that mostly wait: for a machine that starts, for time to pass."""
 
-    def __init__(self, config: pytest.Config, items: list[pytest.Item], folder: Path) -> None:
-        """Each of `items` that is in the folder itself is replaced by one that stands for it."""
+    def __init__(self, config: pytest.Config, items: list[pytest.Item], runs: Callable[[Path], bool]) -> None:
+        """Each of `items` whose file it runs is replaced by one that stands for it."""
         self._config = config
         for at, item in enumerate(items):
-            if item.path.parent == folder:
+            if runs(item.path):
                 items[at] = Stand.from_parent(item.parent, test=item, place=self)
         self._nodeids = [item.nodeid for item in items if isinstance(item, Stand) and item.place is self]
         self._ended = "it could not be started; see the exception in its thread"

@@ -19,12 +19,13 @@ from lbkit.state.log import EventLog
 
 __all__ = ["ran"]
 
-NOW = time.time()
+NOW, HOUR = time.time(), 3600.0  # of when the tests are found; they may be run half an hour later
 EVENTS = [
-    Event("configuration-applied", "generation 1 is in force", when=NOW - 7200, who="anna@lb1", origin="tty1"),
-    Event("server-down", "one of WEB is down", when=NOW - 3600, vip="WEB", server="one", step="connect", reason="refused"),
-    Event("vip-down", "WEB is down", when=NOW - 60, vip="WEB"),
-    Event("intent-set", "two of HL7 is drained", when=NOW - 30, vip="HL7", server="two", who="bob@lb1",
+    Event("configuration-applied", "generation 1 is in force", when=NOW - 120 * HOUR, who="anna@lb1", origin="tty1"),
+    Event("server-down", "one of WEB is down", when=NOW - 60 * HOUR, vip="WEB", server="one", step="connect",
+          reason="refused"),
+    Event("vip-down", "WEB is down", when=NOW - HOUR, vip="WEB"),
+    Event("intent-set", "two of HL7 is drained", when=NOW - HOUR / 2, vip="HL7", server="two", who="bob@lb1",
           origin="ssh 192.0.2.7", why="patches\x1b[2J"),
 ]  # fmt: skip
 
@@ -78,9 +79,9 @@ def test_json_is_one_event_a_line_with_all_that_is_known(shown):
 @pytest.mark.parametrize(
     ("arguments", "which"),
     [
-        (["--since", "2m"], [2, 3]),
-        (["--since", "1h30m"], [1, 2, 3]),
-        (["--since", time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(NOW - 45))], [3]),
+        (["--since", "2h"], [2, 3]),
+        (["--since", "3d18h"], [1, 2, 3]),
+        (["--since", time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(NOW - 0.75 * HOUR))], [3]),
         (["--since", "2001-01-01"], [0, 1, 2, 3]),
         (["--vip", "WEB"], [1, 2]),
         (["--vip", "WEB", "--server", "one"], [1]),
@@ -90,7 +91,7 @@ def test_json_is_one_event_a_line_with_all_that_is_known(shown):
         (["--level", "alarm"], [2]),
         (["-n", "1"], [3]),
         (["-n", "1", "--vip", "WEB"], [2]),
-        (["-n", "2", "--since", "3h"], [2, 3]),
+        (["-n", "2", "--since", "5d12h"], [2, 3]),
         (["--vip", "NONE"], []),
     ],
 )
@@ -102,7 +103,7 @@ def test_fifty_are_shown_unless_a_number_or_a_time_is_given(shown, tmp_path):
     EventLog(tmp_path).append([Event("test", str(number), when=NOW) for number in range(60)])
     assert len(shown()) == 50
     assert len(shown("-n", "55")) == 55
-    assert len(shown("--since", "1h1m")) == 63
+    assert len(shown("--since", "2d13h")) == 63
 
 
 def test_where_nothing_has_happened_it_says_so(ran, tmp_path):

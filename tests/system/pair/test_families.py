@@ -10,6 +10,7 @@ from interop.agents import eventually
 from interop.remotes import program
 from system.pair.cluster import CHECK, FLOATING, PLAIN, Cluster, cluster
 from system.pair.lan import BACK, CLIENT, RIPS, six
+from system.pair.test_kills import LONGEST
 from system.pair.traffic import probing, sessions, speaking
 from unit.site_text import server, vip
 
@@ -59,7 +60,7 @@ def test_when_the_master_dies_ipv6_clients_reach_the_other_node(pair: Cluster) -
     with probing(pair.lan.client, *SIX, timeout=_PATIENCE) as probe:
         pair.crash(old)
         eventually(lambda: SIX[0] in pair.lan.other(old).addresses(), _TAKES_WITHIN)
-    assert 0 < probe.outage < 6, probe.reasons
+    assert 0 < probe.outage < LONGEST, probe.reasons
     pair.boot(old)
     pair.settled()
 
@@ -69,7 +70,7 @@ def test_a_transparent_vip_moves_with_its_gateway(pair: Cluster) -> None:
         _there_and_back(pair)
     assert probe.misrouted(CLIENT) == 0, probe.servers
     assert len(probe.calls) > 100
-    assert probe.outage < 1, probe.reasons
+    assert probe.failed < len(probe.calls) / 50, probe.reasons
 
 
 def test_what_breaks_is_said_before(pair: Cluster) -> None:

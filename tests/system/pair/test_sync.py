@@ -57,11 +57,12 @@ def generation(node: Node) -> tuple[int, str]:
 
 
 def everything(node: Node) -> dict[str, bytes]:
-    """What `sync` could change there."""
+    """What `sync` could change there; not what the agent writes down."""
     found = {}
     for name in ("/etc/lbkit", "/etc/haproxy", "/etc/keepalived", STATE):
-        for folder, _, files in os.walk(node.file(name)):
-            for path in (Path(folder, one) for one in files if not one.endswith(".lock")):
+        for folder, folders, files in os.walk(node.file(name)):
+            folders[:] = [one for one in folders if one != "events"]
+            for path in (Path(folder, one) for one in files if not one.endswith((".lock", "seen.json"))):
                 with suppress(FileNotFoundError):  # it is just going
                     found[str(path)] = path.read_bytes()
     return found
@@ -112,7 +113,8 @@ def test_a_full_disk_there_changes_nothing(pair: Cluster, lb1: Node) -> None:
     assert "Rolled back" in ran.stderr
     assert everything(pair.lb2) == before
     pair.lb2.run("umount /etc/lbkit/pages")
-    pair.lb2.run(f"sh -c 'cp -a {STATE} /run/s; mount -t tmpfs -o size=24k tmpfs {STATE}; cp -a /run/s/. {STATE}'")
+    put_aside = f"cp -a {STATE} /run/s; rm -r /run/s/events; mount -t tmpfs -o size=24k tmpfs {STATE}"
+    pair.lb2.run(["sh", "-c", f"{put_aside}; cp -a /run/s/. {STATE}"])
     pair.lb2.run(f"sh -c 'head -c 100000 /dev/zero >{STATE}/filler'", check=False)
     ran = lb1.run("lbkit pair sync", check=False)
     assert ran.returncode in (2, 3)
