@@ -149,7 +149,7 @@ def test_a_file_with_which_lbkit_does_not_answer_is_rolled_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply_snmpd, "_ANSWERS_WITHIN", 0.3)
-    monkeypatch.setattr(render, "_lbkit", lambda: Path("/bin/false"))
+    monkeypatch.setattr(render, "own_command", lambda: Path("/bin/false"))
     with pytest.raises(RolledBack, match="it answers, but not for lbkit"), snmpd(tmp_path):
         pass
     assert not (tmp_path / "snmpd.conf").exists()

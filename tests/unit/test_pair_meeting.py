@@ -24,7 +24,7 @@ USER = getpass.getuser()
 
 @pytest.fixture
 def lbkit_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meeting, "_lbkit", lambda: Path("/usr/bin/lbkit"))
+    monkeypatch.setattr(meeting, "own_command", lambda: Path("/usr/bin/lbkit"))
 
 
 def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:

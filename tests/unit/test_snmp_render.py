@@ -26,7 +26,7 @@ MIB = Path(__file__).parents[2] / "packaging/mibs/LBKIT-MIB.txt"
 
 @pytest.fixture
 def loaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(render, "_lbkit", lambda: Path("/opt/lbkit/bin/lbkit"))
+    monkeypatch.setattr(render, "own_command", lambda: Path("/opt/lbkit/bin/lbkit"))
     for name, secret in SECRETS.items():
         (tmp_path / name).write_text(secret + "\n")
 

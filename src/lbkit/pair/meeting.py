@@ -11,8 +11,6 @@ import os
 import pwd
 import re
 import shlex
-import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from lbkit import disk
 from lbkit.errors import CannotRun, Misuse
+from lbkit.install.own_command import own_command
 
 HOST_KEYS = Path("/etc/ssh")
 _SITE = Path("/etc/lbkit/site.toml")
@@ -160,19 +159,11 @@ def know(peer: Invitation, known_hosts: Path) -> bool:
 
 
 def _authorized(peer: Invitation, site_file: Path) -> str:
-    words = [str(_lbkit()), "pair-receive"]
+    words = [str(own_command()), "pair-receive"]
     if site_file != _SITE:
         words += ["--site", str(site_file)]
     command = shlex.join(words).replace('"', '\\"')
     return f'restrict,command="{command}" {peer.key} lbkit-{peer.node}'
-
-
-def _lbkit() -> Path:
-    beside = Path(sys.executable).with_name("lbkit")
-    found = beside if beside.exists() else shutil.which("lbkit")
-    if found is None:
-        raise CannotRun("the command lbkit is not installed beside this Python, nor in PATH. Install lbkit-cli.")
-    return Path(found).absolute()
 
 
 def _agent() -> tuple[int, int]:

@@ -8,14 +8,13 @@ said the first time. The file is root's, mode 0600, as are the files that the si
 from __future__ import annotations
 
 import re
-import shutil
-import sys
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 
-from lbkit.errors import CannotRun, Misuse
+from lbkit.errors import Misuse
 from lbkit.install.files import File
+from lbkit.install.own_command import own_command
 from lbkit.site.model import Site
 from lbkit.site.reporting import Snmp
 from lbkit.snmp.keys import Keys, check_name
@@ -104,18 +103,10 @@ def _line(name: str, text: str) -> str:
 
 
 def _command(site: Site) -> str:
-    words = [str(_lbkit()), "snmp-answers", site.agent.socket]
+    words = [str(own_command()), "snmp-answers", site.agent.socket]
     for word in words:
         if not _WORD.fullmatch(word):
             raise Misuse(
                 f"snmpd can't be told of {word!r}: give paths of letters, digits and _ . / @ % + = : , - alone."
             )
     return " ".join(words)
-
-
-def _lbkit() -> Path:
-    beside = Path(sys.executable).with_name("lbkit")
-    found = beside if beside.exists() else shutil.which("lbkit")
-    if found is None:
-        raise CannotRun("the command lbkit is not installed beside this Python, nor in PATH. Install lbkit-cli.")
-    return Path(found).absolute()
