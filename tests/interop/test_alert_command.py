@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from interop.agents import PATIENCE, AgentProcess, running
+from interop.agents import PATIENCE, AgentProcess, eventually, running
 from interop.hook import Hook
 from interop.operated import own_port
+from interop.snmp_node import table
+from interop.test_snmp_traps import snmptrapd
 from unit.site_text import server, site, vip
 
 from lbkit.state.log import EventLog
@@ -32,9 +36,10 @@ class Node(AgentProcess):
     def start(self, *flags: str, **environment: str) -> None:
         super().start(*flags, LBKIT_STATE=str(self.state_folder), **environment)
 
-    def write_site(self, **receivers: dict[str, str]) -> None:
+    def write_site(self, snmp: dict[str, Any] | None = None, **receivers: dict[str, str]) -> None:
         alerts = {"sender": "lb@example.org", "to": ["a@example.org"], "smart_host": "127.0.0.1"}
         more = {"alerts": {**alerts, "smart_host_port": self.mail_port, "receivers": receivers}} if receivers else {}
+        more |= {"snmp": snmp} if snmp else {}
         agent = {"socket": str(self.socket), "check_port": own_port()}
         runtime = {"runtime": str(self.folder), "master_socket": str(self.folder / "master.sock")}
         one = vip("A", "192.0.2.1:80", server("a", "127.0.0.1:80"))
@@ -107,6 +112,25 @@ def test_it_says_of_each_receiver_that_it_has_the_event(node, hook, mails):
     assert event.ident == json.loads(told.stdout)["ident"]
     assert event.who
     assert event.ident in [headers["X-Lbkit-Delivery"] for _, headers, _ in hook.got]
+
+
+def test_traps_and_informs_come_to_those_who_manage_by_snmp(node, tmp_path):
+    with ExitStack() as stack:
+        managers = [stack.enter_context(snmptrapd(folder_of(tmp_path, version))) for version in ("v2c", "v3")]
+        traps = [{"address": "127.0.0.1", "port": manager.port, "version": manager.folder.name} for manager in managers]
+        node.write_site(snmp=table(tmp_path, traps=traps))
+        stack.enter_context(running(node))
+        told = node.alert_test("--json")
+        assert told.returncode == 0, told.stdout
+        for manager, kind in zip(managers, ("TRAP2", "INFORM"), strict=True):
+            (said,) = eventually(lambda manager=manager: manager.heard)
+            assert f"heard {kind}" in said
+            assert "lbkitEventKind.0 test" in said
+
+
+def folder_of(above: Path, name: str) -> Path:
+    (above / name).mkdir()
+    return above / name
 
 
 def test_a_mail_that_waits_for_its_server_is_said(node, hook):
