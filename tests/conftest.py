@@ -17,16 +17,17 @@ def in_folder(folder: Path) -> Callable[[Path], bool]:
     return lambda file: file.parent == folder
 
 
-def is_first_half(file: Path) -> bool:
-    """Of the folder that takes longest, by time."""
-    return file.parent == INTEROP and file.name < "test_e"
+def in_half(folder: Path, end: str, first: bool) -> Callable[[Path], bool]:
+    """The same for a half of one that takes long: the first goes to where its files have names beyond `end`."""
+    return lambda file: file.parent == folder and (file.name < end) is first
 
 
 @pytest.hookimpl(trylast=True)  # when all that is deselected is gone
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if REPORTS in os.environ or len({item.path.parent for item in items}) == 1:
         return
-    for runs in (in_folder(SYSTEM), is_first_half, in_folder(PAIR)):
+    halves = in_half(INTEROP, "test_e", True), in_half(PAIR, "test_l", True), in_half(PAIR, "test_l", False)
+    for runs in (in_folder(SYSTEM), *halves):
         Beside(config, items, runs, modest=False)
     Beside(config, items, in_folder(UNIT), modest=True)
     items.sort(key=lambda item: isinstance(item, Stand))  # what is run here goes before what is waited for

@@ -22,7 +22,7 @@ def test_nothing_is_left_of_a_site_that_ends_with_clients_on_it(tmp_path: Path) 
         clients = [socket.create_connection(address, timeout=5) for address in addresses]
     for client in clients:
         client.close()
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads
     for address in addresses:
         socket.create_server(address).close()
 
@@ -32,4 +32,4 @@ def test_nothing_is_left_of_a_site_that_does_not_come_to_stand(tmp_path: Path, m
     monkeypatch.setenv(HAPROXY, "/bin/true")
     with pytest.raises(CannotRun, match="is no HAProxy"), SimulatedSite(tmp_path):
         pass
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads

@@ -1,4 +1,4 @@
-"""A pair for all tests that need no other, whole again before each of them."""
+"""A pair for the tests of a module, whole again before each of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from system.pair.cluster import Cluster, cluster
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def running_pair() -> Iterator[Cluster]:
     """As it is after a boot, at 1 s adverts."""
     with cluster() as made:

@@ -17,10 +17,10 @@ from system.pair.cluster import Cluster, cluster
 from system.pair.lan import CLIENT
 
 PORT = 2525
-GATHER = 2.0
+GATHER = 1.0
 _WITHIN = 30.0
 _WAITED_WITHIN = 60.0  # it is tried again after 10 s and more
-_NO_MORE = 3 * GATHER  # seconds in which a mail too many would have come
+_NO_MORE = 4 * GATHER  # seconds in which a mail too many would have come
 ALERTS = {
     "sender": "lb@hospital.example",
     "to": ["alerts@hospital.example"],
