@@ -18,7 +18,7 @@ def in_folder(folder: Path) -> Callable[[Path], bool]:
 
 
 def in_half(folder: Path, end: str, first: bool) -> Callable[[Path], bool]:
-    """The same for a half of one that takes long: the first goes to where its files have names beyond `end`."""
+    """The same for a half of one that takes long: the first has the files whose names come before `end`."""
     return lambda file: file.parent == folder and (file.name < end) is first
 
 

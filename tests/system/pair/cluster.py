@@ -87,13 +87,17 @@ class Cluster:
 
     def boot(self, node: Node) -> None:
         """It comes back."""
+        self.take_off(node)
+        node.run("sh -c 'rm -rf /run/haproxy/* /run/lbkit/* /run/*.pid /run/*.sock'")
+        self.lan.plug(node.name)
+        self.start_node(node)
+
+    def take_off(self, node: Node) -> None:
+        """The addresses that keepalived has left there: a machine that starts has its own alone."""
         for line in node.run("ip -o address show up").stdout.splitlines():
             _, device, _, address, *_ = line.split()
             if address.endswith(("/32", "/128")) and device != "lo":
                 node.space.tried("ip", "address", "del", address, "dev", device)
-        node.run("sh -c 'rm -rf /run/haproxy/* /run/lbkit/* /run/*.pid /run/*.sock'")
-        self.lan.plug(node.name)
-        self.start_node(node)
 
     def restore(self) -> None:
         """As it was at first, whatever a test did: cables, processes, what operators asked for."""

@@ -246,13 +246,7 @@ def test_a_new_machine_takes_the_place_of_one_that_is_gone(pair: Cluster, lb1: N
     )
     lb2.run("sh -c 'rm -rf /etc/haproxy/.lbk* /run/haproxy/* /run/lbkit/* /run/*.pid /run/*.sock /etc/ssh/ssh_host*'")
     lb2.run("ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key")
-    for address, device in (
-        ("192.0.2.50", "eth0"),
-        ("192.0.2.51", "eth0"),
-        ("192.0.2.52", "eth0"),
-        ("198.51.100.50", "eth1"),
-    ):
-        lb2.space.tried("ip", "address", "del", f"{address}/32", "dev", device)
+    pair.take_off(lb2)
     pair.lan.plug(lb2.name)
     pair.start_sshd(lb2)
     line = (
