@@ -185,6 +185,7 @@ def test_a_haproxy_that_apply_started_outlives_the_process_that_did(short: Path,
         command = [sys.executable, "-c", code, str(site.file), str(site.state)]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60, start_new_session=True)
         assert "HAProxy started" in ran.stdout, ran.stderr
+        assert stat.S_IMODE(os.stat(site.site.haproxy.master_socket).st_mode) == 0o660
         assert site.named("A") == "one"
         pid = worker(site)
         assert site.apply().steps[0] == "nothing differs, and nothing was reloaded"

@@ -28,7 +28,7 @@ SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "mh", "dh", "fo", "ovf", "sed", "n
 MODULES = ("ip_vs", *(f"ip_vs_{name}" for name in SCHEDULERS), "veth", "bridge", "dummy")
 BOOT_WITHIN = 60.0  # seconds
 END_WITHIN = 15.0  # after its time has run out, and to power off
-_INIT = Path(__file__).with_name("ipvs_kernel_init.py")
+_INIT, _SYSTEMD = (Path(__file__).with_name(f"ipvs_kernel_{name}.py") for name in ("init", "systemd"))
 _NO_ASLR = 0x40000  # ADDR_NO_RANDOMIZE: User Mode Linux wants its addresses to be free
 _PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -53,11 +53,13 @@ def run(
     environment: dict[str, str] | None = None,
     memory: int = 768,
     follow: Callable[[bytes], object] = len,
+    systemd: bool = False,
 ) -> Ended:
     """Boot, run the command in this folder and environment (and `environment`), wait until it has ended.
 
     `timeout`: seconds, of the command alone. `modules`: kernel modules beside MODULES, such as xt_mark. `memory`: MiB.
-    `follow` is given the output piece by piece while it comes. Raises FileNotFoundError without User Mode Linux.
+    `follow` is given the output piece by piece while it comes. `systemd`: it is process 1, the command a unit of it,
+    and what is written to this machine's files is gone with the kernel. Raises FileNotFoundError without User Mode Linux.
     """
     kernel = shutil.which(PROGRAM)
     if kernel is None:
@@ -71,7 +73,10 @@ def run(
         }  # fmt: skip
         (state / "job").write_text(json.dumps(job))
         (state / "output").touch()
-        with _booted(kernel, state, memory) as process, (state / "output").open("rb") as output:
+        with (
+            _booted(kernel, state, memory, _SYSTEMD if systemd else _INIT) as process,
+            (state / "output").open("rb") as output,
+        ):
             said = b"".join(_followed(process, state, output.read, timeout, follow))
         code = int((state / "code").read_text()) if (state / "code").exists() else None
         return Ended(code, said.decode(errors="replace"), (state / "console").read_text(errors="replace"))
@@ -102,7 +107,7 @@ def _followed(
 
 
 @contextmanager
-def _booted(kernel: str, state: Path, memory: int) -> Iterator[subprocess.Popen[bytes]]:
+def _booted(kernel: str, state: Path, memory: int, first: Path) -> Iterator[subprocess.Popen[bytes]]:
     shared = shutil.disk_usage("/dev/shm").free if Path("/dev/shm").exists() else 0
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -118,7 +123,7 @@ def _booted(kernel: str, state: Path, memory: int) -> Iterator[subprocess.Popen[
         "con=null",
         "con0=null,fd:1",
     )
-    init = (f"init={Path(sys.executable).resolve()}", "--", "-ESs", str(_INIT), str(state))
+    init = (f"init={Path(sys.executable).resolve()}", "--", "-ESs", str(first), str(state))
     with (state / "console").open("wb") as console:
         process = subprocess.Popen(
             [kernel, *options, "ssl=null", f"uml_dir={state}/", "panic=1", *init],

@@ -36,3 +36,10 @@ def install(home: Path, wheels: list[Path]) -> None:
     """Install these wheels and nothing else into the venv at `home`."""
     done = run(home / "bin/python3", "-m", "pip", "install", "-q", "--no-index", "--no-deps", *wheels)
     assert done.returncode == 0, done.stderr
+
+
+def unpack(wheels: list[Path], folder: Path) -> Path:
+    """What they hold, as it is when it is installed; the folder."""
+    done = run(sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", folder, *wheels)
+    assert done.returncode == 0, done.stderr
+    return folder

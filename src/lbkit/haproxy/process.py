@@ -54,7 +54,7 @@ def start(haproxy: Haproxy, program: Program) -> str:
         ) from None
     as_service = _is_service(haproxy)
     pid_file = _pid_file(haproxy)
-    command = [program.path, "-W", "-D", "-S", haproxy.site.haproxy.master_socket, "-p", str(pid_file)]
+    command = [program.path, "-W", "-D", "-S", _master_socket(haproxy), "-p", str(pid_file)]
     command = ["systemctl", "restart", _UNIT] if as_service else [*command, "-f", str(haproxy.configuration)]
     try:
         ran = subprocess.run(  # noqa: S603
@@ -102,6 +102,12 @@ def _processes(haproxy: Haproxy, master: int) -> list[int]:
 
 def _pid_file(haproxy: Haproxy) -> Path:
     return Path(haproxy.site.haproxy.runtime, "haproxy.pid")
+
+
+def _master_socket(haproxy: Haproxy) -> str:
+    """For whom the admin socket is."""
+    settings = haproxy.site.haproxy
+    return f"{settings.master_socket},mode,660" + (f",group,{settings.group}" if settings.group else "")
 
 
 def _is_service(haproxy: Haproxy) -> bool:
