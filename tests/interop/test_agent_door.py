@@ -23,6 +23,8 @@ from unit.remotes import black_hole, silent
 from unit.site_text import server
 
 from lbkit.agent.answers import Answers
+from lbkit.errors import NotDone
+from lbkit.state.agent import Agent, for_snmpd
 
 SLACK = 0.25  # seconds that a busy machine may add
 
@@ -114,6 +116,24 @@ def test_what_is_left_of_an_agent_that_root_tried_is_not_in_the_way_of_the_servi
     asyncio.run(begin())
     with forked(as_nobody) as child:
         assert child.ended() == 0, child.said()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to any group")
+def test_snmpds_door_is_there_where_its_folder_is_for_the_folders_group_and_gives_the_state_alone(listener, tmp_path):
+    (tmp_path / "snmp").mkdir()
+    os.chown(tmp_path / "snmp", -1, 1)
+    (tmp_path / "snmp").chmod(0o2750)
+    with agent_process(tmp_path, l4("A", "10.0.0.1:104", server("s1", listener(silent).target))) as agent:
+        door = for_snmpd(str(agent.socket))
+        found = door.stat()
+        assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (1, 0o660)
+        asked = Agent(str(door))
+        assert asked.state().pid == agent.process.pid
+        for ask in (asked.reload, asked.reconcile):
+            with pytest.raises(NotDone, match="this is no question"):
+                ask()
+        agent.stop()
+        assert not door.exists()
 
 
 NO_QUESTIONS = (
