@@ -131,8 +131,7 @@ def test_an_inform_that_nobody_confirms_is_raised_in_time_and_says_no_secret(tmp
     assert not [one for one in (AUTHENTICATION, PRIVACY, COMMUNITY) if one in str(raised.value)]
 
 
-def test_the_passive_node_tells_nobody(manager: Manager) -> None:
+def test_the_passive_node_tells_nobody_but_of_a_test(manager: Manager) -> None:
     before = len(manager.heard)
-    manager.traps("v2c").take([DOWN], False)
-    manager.traps("v2c").take([Event("test", "the next one", "lb1", WHEN)], True)
+    manager.traps("v2c").take([DOWN, Event("test", "the next one", "lb1", WHEN)], False)
     assert "the next one" in heard(manager, before)

@@ -21,12 +21,13 @@ from interop.snmp_node import BY_USER, COMMUNITY, FOUR, MIBS, PRIVACY, SnmpNode,
 from unit.site_text import server, vip
 
 from lbkit.errors import CannotRun, NotDone, RolledBack
+from lbkit.install.own_command import own_command
 from lbkit.operate import apply_snmpd
 from lbkit.operate.apply import diff
 from lbkit.site.reporting import Authentication, Privacy
 from lbkit.snmp import asking, process, render
 from lbkit.snmp.keys import Keys
-from lbkit.snmp.oids import LBKIT, NODE_TROUBLE, SYS_LOCATION, VIP_ENTRY, dotted
+from lbkit.snmp.oids import LBKIT, NODE_TROUBLE, NODE_VERSION, SYS_LOCATION, VIP_ENTRY, dotted
 from lbkit.snmp.tree import tree
 from lbkit_cli.doctor import _of_site
 
@@ -213,6 +214,26 @@ def test_what_changes_meanwhile_is_seen_without_a_restart(tmp_path: Path) -> Non
         assert process.process_id(one.file) == pid
 
 
+def test_what_answers_goes_on_as_the_lbkit_that_has_been_installed_meanwhile(tmp_path: Path) -> None:
+    command = [str(own_command()), "snmp-answers", str(tmp_path / "no-agent.sock")]
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": path}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as answering:
+        sent, said = answering.stdin, answering.stdout
+        assert sent and said  # noqa: PT018
+        sent.write(b"PING\n")
+        sent.flush()
+        assert said.readline() == b"PONG\n"
+        newer = tmp_path / "lbkit_core-9.9.9.dist-info"
+        newer.mkdir()
+        (newer / "METADATA").write_text("Name: lbkit-core\nVersion: 9.9.9\n")
+        for wanted in (version("lbkit-core"), "9.9.9"):
+            sent.write(f"get\n{dotted(NODE_VERSION)}\n".encode())
+            sent.flush()
+            assert [said.readline() for _ in range(3)][2] == f"{wanted}\n".encode()
+        sent.close()
+
+
 def test_a_place_that_is_taken_rolls_all_back(tmp_path: Path) -> None:
     with snmpd(tmp_path) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", own_port()))
@@ -237,12 +258,15 @@ def test_a_site_without_snmp_any_more_stops_it_where_the_file_is_snmpds_own(tmp_
         assert one.apply().steps == []
 
 
-def test_without_snmpd_nothing_is_touched(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(("there", "wanted"), [((), "snmpd"), (("snmpd",), "snmp")])
+def test_without_its_programs_nothing_is_touched(there, wanted, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     one = SnmpNode(tmp_path)
     one.write()
+    for name in there:
+        (tmp_path / name).symlink_to(program(name, name))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("lbkit.snmp.programs._SBIN", str(tmp_path))
-    with pytest.raises(CannotRun, match="apt install snmpd"):
+    with pytest.raises(CannotRun, match=f"apt install {wanted}$"):
         one.apply()
     assert not one.file.exists()
 
@@ -303,7 +327,7 @@ def test_each_algorithm_is_one_that_both_sides_have(
 def test_the_mib_is_one_to_smilint_and_to_net_snmp() -> None:
     file = Path(MIBS.partition(":")[2], "LBKIT-MIB.txt")
     preloaded = [word for name in ("SMI", "TC", "CONF") for word in ("-p", f"SNMPv2-{name}")]
-    command = [program("smilint", "smitools"), "-l", "4", *preloaded, str(file)]
+    command = [program("smilint", "smitools"), "-l", "6", *preloaded, str(file)]
     ran = subprocess.run(
         command, env=os.environ | {"SMIPATH": MIBS}, capture_output=True, text=True, check=False, timeout=20
     )

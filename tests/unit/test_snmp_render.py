@@ -13,7 +13,7 @@ from unit.site_text import server, site, vip
 
 import lbkit
 from lbkit.errors import CannotRun, EngineError, Misuse
-from lbkit.snmp import oids, programs, render, traps
+from lbkit.snmp import asking, oids, process, programs, render, traps
 from lbkit.snmp.keys import Keys, check_name, content
 from lbkit.snmp.traps import Traps
 from lbkit.state.events import LEVELS, Event, EventKind
@@ -116,9 +116,23 @@ def test_a_location_that_is_empty_is_left_out(loaded):
     assert not [line for line in lines(loaded(user=USER)) if line.startswith("sys") and "Services" not in line]
 
 
-def test_the_file_is_secret_and_its_owners_alone(loaded):
-    (file,) = render.files(loaded(user=USER, file="snmpd.conf"))
-    assert (file.mode, file.secret, file.path.name) == (0o600, True, "snmpd.conf")
+@pytest.mark.parametrize(("more", "mode"), [({}, 0o640), ({"file": "snmpd.conf"}, 0o600)])
+def test_the_file_is_secret_and_the_systems_snmpd_alone_may_read_it_again(more, mode, loaded):
+    (file,) = render.files(loaded(user=USER, **more))
+    assert (file.mode, file.secret, file.path.name) == (mode, True, "snmpd.conf")
+
+
+def test_the_systems_snmpd_may_read_it_again_when_it_has_given_up_root(tmp_path, monkeypatch):
+    (tmp_path / "kept").mkdir()
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "kept", -1, 65534)
+    file = tmp_path / "snmpd.conf"
+    file.write_text("")
+    monkeypatch.setattr(process, "_UNIT_KEEPS", tmp_path / "kept/snmpd.conf")
+    monkeypatch.setattr(process, "is_service", lambda configuration: True)
+    monkeypatch.setattr(process, "_run", lambda command: None)
+    assert process.start(file) == "as snmpd.service"
+    assert file.stat().st_gid == (tmp_path / "kept").stat().st_gid
 
 
 def test_what_is_shown_is_the_file_without_its_secrets(loaded):
@@ -275,7 +289,9 @@ def test_a_secret_goes_by_a_file_that_nobody_else_reads_and_that_is_gone_afterwa
 def test_what_a_command_says_is_told_without_a_secret(told, loaded):
     told(code=1)
     found = loaded(user=USER, traps=[{"address": "192.0.2.7", "version": "v3"}])
-    with pytest.raises(EngineError, match=r"udp:192\.0\.2\.7:162 has not taken test by v3: said … and …\."):
+    with pytest.raises(
+        EngineError, match=r"udp:192\.0\.2\.7:162 has not taken test by v3: said … and …\. Has it this user"
+    ):
         Traps(found.snmp, found.snmp.traps[0]).take([Event("test", "", when=1.0)], True)
 
 
@@ -285,11 +301,28 @@ def test_a_command_that_does_not_end_is_ended(loaded):
         programs.run(["/bin/sleep", "60"], found.snmp, Keys.read(found.snmp), "v2c", 0.2)
 
 
+def test_without_a_place_for_the_secrets_nothing_is_run(loaded, monkeypatch, tmp_path):
+    found = loaded(v2c=True, community_file="community")
+    (tmp_path / "full").write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "full"))
+    with pytest.raises(CannotRun, match=r"can't be run: .*full.*TMPDIR"):
+        programs.run(["/bin/true"], found.snmp, Keys.read(found.snmp), "v2c", 5)
+
+
 def test_a_command_that_is_not_there_is_named_with_its_package(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(programs, "_SBIN", str(tmp_path))
     with pytest.raises(CannotRun, match=r"apt install snmp$"):
         programs.find("snmptrap", "snmp")
+
+
+def test_this_node_is_asked_and_not_the_other_one(loaded, monkeypatch):
+    commands = []
+    monkeypatch.setattr(asking, "find", lambda name, package: name)
+    monkeypatch.setattr(asking, "run", lambda command, *rest: commands.append(command) or (1, "", ""))
+    found = loaded(user=USER, addresses=["198.51.100.1", "127.0.0.9"])
+    assert not asking.answers(found.snmp, Keys.read(found.snmp))
+    assert "udp:127.0.0.9:161" in commands[0]
 
 
 # --- notifications --------------------------------------------------------------------------------------------------
@@ -325,6 +358,17 @@ def test_each_receiver_has_its_own_place_in_the_log(sent):
     assert sent[0].at_once == 1
 
 
+@pytest.mark.parametrize(("version", "unread"), [("v2c", "privacy"), ("v3", "community")])
+def test_a_secret_that_it_does_not_go_by_keeps_nothing_back(version, unread, told, loaded, tmp_path):
+    read = told()
+    found = loaded(
+        v2c=True, community_file="community", user=USER, traps=[{"address": "192.0.2.7", "version": version}]
+    )
+    (tmp_path / unread).unlink()
+    Traps(found.snmp, found.snmp.traps[0]).take([Event("vip-down", "", when=1.0)], True)
+    assert read()["argv"]
+
+
 @pytest.mark.parametrize(("version", "said"), [("v3", "has no user"), ("v2c", "has no community_file")])
 def test_what_the_site_does_not_have_for_it_is_misuse(version, said, loaded):
     given = {"user": USER} if version == "v2c" else {"v2c": True, "community_file": "community"}
@@ -351,9 +395,9 @@ def test_notifications_are_numbered_as_the_mib_has_them():
 
 def test_the_objects_are_numbered_as_the_mib_has_them():
     text = MIB.read_text()
-    assert "{ enterprises 8072 9999 9999 7779 }" in text
+    assert "{ enterprises netSnmp(8072) netSnmpExperimental(9999) netSnmpPlaypen(9999) 7779 }" in text
     for names, parent in (
-        ("Name Role Version Since Peer Trouble", "lbkitNode"),
+        ("Name Role Version Since Peer Trouble Receivers", "lbkitNode"),
         ("Node Vip Server Text Kind When", "lbkitEvent"),
     ):
         for number, name in enumerate(names.split(), 1):

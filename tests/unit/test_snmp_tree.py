@@ -16,7 +16,17 @@ import lbkit
 from lbkit.errors import Misuse, NotAllowed
 from lbkit.snmp import looking, oids
 from lbkit.snmp.looking import Looking
-from lbkit.snmp.oids import COUNTERS, LBKIT, NODE, NODE_NAME, NODE_TROUBLE, SERVER_ENTRY, VIP_ENTRY
+from lbkit.snmp.oids import (
+    COUNTERS,
+    LBKIT,
+    NODE,
+    NODE_NAME,
+    NODE_RECEIVERS,
+    NODE_TROUBLE,
+    NODE_VERSION,
+    SERVER_ENTRY,
+    VIP_ENTRY,
+)
 from lbkit.snmp.pass_persist import serve
 from lbkit.snmp.tree import Object, line, tree
 from lbkit.state.agent import AgentState
@@ -44,7 +54,7 @@ def loaded(tmp_path):
 
 
 def state(**more):
-    return AgentState(1, False, "test", "site.toml", 1, more.pop("vips", {}), **more)
+    return AgentState(1, False, "test", more.pop("site_file", "site.toml"), 1, more.pop("vips", {}), **more)
 
 
 def values(objects):
@@ -130,9 +140,17 @@ def test_of_a_vip_whose_engine_can_not_be_looked_at_there_is_health_and_no_more(
 @pytest.mark.parametrize("role", ["master", "backup", "fault", "unknown"])
 def test_a_node_of_a_pair_says_its_role_and_whether_the_other_one_answers(role, loaded):
     seen = replace(PAIR, role=role)
-    found = tree("lb1", "1.0", loaded(pair={"nodes": NODES}), state(pair=seen))
+    found = tree("its-host-name", "1.0", loaded(pair={"nodes": NODES}), state(pair=seen))
     number = {"master": MASTER, "backup": BACKUP, "fault": 4, "unknown": 5}[role]
-    assert below(found, NODE) == {(1, 0): "lb1", (2, 0): number, (3, 0): "1.0", (4, 0): 61, (5, 0): 2, (6, 0): ""}
+    assert below(found, NODE) == {
+        (1, 0): "lb1",
+        (2, 0): number,
+        (3, 0): "1.0",
+        (4, 0): 61,
+        (5, 0): 2,
+        (6, 0): "",
+        (7, 0): "",
+    }
     lost = replace(seen, peer=PeerSeen(trouble="node lb2 does not answer"), split_brain="both are master")
     found = below(tree("lb1", "1.0", loaded(pair={"nodes": NODES}), state(pair=lost, trouble="x")), NODE)
     assert (found[5, 0], found[6, 0]) == (3, "both are master x")
@@ -146,7 +164,7 @@ def test_what_is_split_is_said_once(loaded):
 
 def test_a_node_alone_has_no_peer_and_no_time_since(loaded):
     found = below(tree("lb1", "1.0", loaded(), state(trouble="IPVS is away")), NODE)
-    assert found == {(1, 0): "lb1", (2, 0): 1, (3, 0): "1.0", (5, 0): 1, (6, 0): "IPVS is away"}
+    assert found == {(1, 0): "lb1", (2, 0): 1, (3, 0): "1.0", (5, 0): 1, (6, 0): "IPVS is away", (7, 0): ""}
 
 
 def test_without_the_agent_there_is_the_node_alone_with_its_trouble(loaded):
@@ -158,6 +176,13 @@ def test_without_the_agent_there_is_the_node_alone_with_its_trouble(loaded):
         NODE_TROUBLE: "no agent answers",
     }
     assert values(tree("lb1", "1.0", None, None, "x"))[*NODE, 2, 0] == 5
+
+
+def test_who_is_not_told_is_said_with_the_reason(loaded):
+    receivers = {"traps-192.0.2.9-162": "Timeout.", "mail": "refused.", "webhook": ""}
+    found = values(tree("lb1", "1.0", loaded(), state(receivers=receivers)))
+    assert found[NODE_RECEIVERS] == "mail: refused. traps-192.0.2.9-162: Timeout."
+    assert found[NODE_TROUBLE] == ""
 
 
 def test_events_are_counted_by_level(loaded):
@@ -233,6 +258,12 @@ def test_a_line_without_end_ends_the_conversation():
     assert sink.getvalue() == b"NONE\n"
     serve(BytesIO(b"x" * 1_000_000 + b"\nPING\n"), sink, lambda: SOME)
     assert sink.getvalue() == b"NONE\n"
+
+
+def test_the_conversation_ends_behind_an_answer_when_another_version_is_to_go_on():
+    sink = BytesIO()
+    serve(BytesIO(b"PING\nPING\n"), sink, lambda: SOME, over=lambda: True)
+    assert sink.getvalue() == b"PONG\n"
 
 
 OIDS = st.one_of(
@@ -341,7 +372,50 @@ def test_an_agent_that_is_away_leaves_the_node_with_its_trouble(agent, clock):
     assert labels(look()) == []
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"vips": {"FOUR": VipState({"a": UP._replace(health="starting")})}},
+        {"vips": {"FOUR": VipState({"a": UP._replace(wanted="paused")})}},
+        {"checks": "x"},
+        {"trouble": 5},
+    ],
+)
+def test_a_word_of_another_version_is_trouble_and_ends_nothing(odd, agent, clock):
+    agent.state = replace(agent.state, **odd)
+    look = Looking("nowhere", lbkit.load_site)
+    assert "does not know" in values(look())[NODE_TROUBLE]
+    agent.state = state(site_file=str(agent.file))
+    clock.seconds += 3
+    assert values(look())[NODE_TROUBLE] == ""
+
+
+def test_an_edit_that_nobody_has_applied_is_not_what_runs(agent, clock):
+    agent.state = replace(agent.state, vips={"FOUR": VipState({"a": UP, "b": UP})})
+    look = Looking("nowhere", lbkit.load_site)
+    look()
+    new = vip("NEW", "192.0.2.3:104", server("n", "192.0.2.13"), mode="l4-dr")
+    agent.file.write_text(site(new, FOUR))
+    clock.seconds += 3
+    assert labels(look()) == ["FOUR"]
+    agent.state = replace(agent.state, vips={"NEW": VipState({"n": UP}), **agent.state.vips})
+    clock.seconds += 3
+    assert labels(look()) == ["NEW", "FOUR"]
+
+
+def test_it_runs_with_what_was_installed_when_it_started_and_says_so(agent, clock, monkeypatch):
+    look = Looking("nowhere", lbkit.load_site)
+    before = values(look())[NODE_VERSION]
+    monkeypatch.setattr(looking, "version", lambda name: "another")
+    clock.seconds += 3
+    assert not look.outdated
+    assert values(look())[NODE_VERSION] == before
+    assert look.outdated
+
+
 def test_a_user_who_may_not_ask_the_agent_is_named_with_what_to_do(agent, clock):
     agent.state = NotAllowed("not for this user")
     said = values(Looking("nowhere", lbkit.load_site)())[NODE_TROUBLE]
-    assert re.fullmatch(r"user \w+ may not ask the agent: put that user into the group .*restart snmpd\.", said)
+    assert re.fullmatch(
+        r"user \w+ may not ask the agent: see SNMP in packaging/README.md, then restart the agent\.", said
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,10 @@ def snmp_answers(socket: Annotated[str, typer.Argument(metavar="SOCKET", help="T
     from lbkit.snmp.looking import Looking
     from lbkit.snmp.pass_persist import serve
 
-    serve(sys.stdin.buffer, sys.stdout.buffer, Looking(socket, _load))
+    look = Looking(socket, _load)
+    serve(sys.stdin.buffer, sys.stdout.buffer, look, lambda: look.outdated)
+    if look.outdated:  # the same process: one that ended now would leave the next question without an answer
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606
 
 
 def _load(file: str) -> Site:

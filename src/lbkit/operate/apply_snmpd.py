@@ -29,7 +29,7 @@ def diff(site: Site) -> tuple[Change, ...]:
 
 
 def begun(site: Site) -> Part | None:
-    """What can be known before anything is touched: that snmpd is there, and can be told of the site.
+    """What can be known before anything is touched: that snmpd is there, can be asked, and can be told of the site.
 
     None: SNMP has no part in it. Raises Misuse, CannotRun.
     """
@@ -38,6 +38,7 @@ def begun(site: Site) -> Part | None:
     made = render.files(site)
     if site.snmp is not None:
         process.program()
+        asking.program()
     return Part(site, made)
 
 

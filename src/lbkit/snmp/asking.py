@@ -6,6 +6,7 @@ import re
 import time
 from typing import NamedTuple
 
+from lbkit.checks.here import is_of_this_machine
 from lbkit.errors import EngineError, NotDone, NotRunning
 from lbkit.site.reporting import Snmp
 from lbkit.snmp.keys import Keys
@@ -27,13 +28,21 @@ class Answer(NamedTuple):
     trouble: str
 
 
+def program() -> str:
+    """What it is asked with: its path. Raises CannotRun where that is not installed."""
+    return find("snmpget", "snmp")
+
+
 def ask(snmp: Snmp, keys: Keys) -> Answer:
-    """At the first of its addresses. Raises NotRunning where nobody answers this user or community; CannotRun."""
+    """At the first of its addresses that is this machine's. Raises NotRunning where nobody answers this user or community;
+    CannotRun.
+    """
     asked = (SYS_LOCATION, SYS_CONTACT, NODE_VERSION, NODE_TROUBLE)
     version: Version = "v3" if snmp.user else "v2c" if snmp.v2c else "v1"
-    where = place(own(snmp.addresses[0]), snmp.port)
+    addresses = [own(one) for one in snmp.addresses]  # on a pair perhaps the other node's too
+    where = place(next(filter(is_of_this_machine, addresses), addresses[0]), snmp.port)
     options = ["-t", str(_WITHIN), "-r", "0", "-Oqnx"]  # texts in hex: nothing in them is quoted then
-    command = [find("snmpget", "snmp"), *options, where, *map(dotted, asked)]
+    command = [program(), *options, where, *map(dotted, asked)]
     code, said, wrong = run(command, snmp, keys, version, _ENDS_WITHIN)
     if code:
         raise NotRunning(f"nobody answers at {where} by SNMP{version}: {wrong or 'no reason is given'}.")

@@ -7,12 +7,12 @@ import pwd
 import socket
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from lbkit.errors import LbkitError, Misuse, NotAllowed
 from lbkit.site.model import Site
 from lbkit.snmp.tree import Object, tree
-from lbkit.state.agent import Agent, AgentState
+from lbkit.state.agent import Agent, AgentState, for_snmpd
 from lbkit.state.node import node_of
 
 KEPT = 2.0  # seconds
@@ -20,13 +20,20 @@ _WITHIN = 1.0  # seconds for the agent: snmpd waits too, and so does whoever ask
 
 
 class Looking:
-    """`path`: the agent's socket. `load`: reads a site file, that of the agent; raises LbkitError."""
+    """`path`: the agent's socket; the one beside it that is for snmpd goes before it. `load`: reads a site file, that of the
+    agent; raises LbkitError.
+
+    `outdated`: by now another lbkit is installed than the one that runs here.
+    """
 
     def __init__(self, path: str, load: Callable[[str], Site]) -> None:
-        self._agent = Agent(path, _WITHIN)
+        self.outdated = False
+        self._version = version("lbkit-core")
+        self._paths = str(for_snmpd(path)), path
         self._load = load
-        self._site: Site | None = None
-        self._read: tuple[object, str] = (None, "")  # which file the site was read from, and what was wrong with it
+        self._site: Site | None = None  # as the agent has it
+        self._newest: Site | None = None  # as the file has it: perhaps nobody has applied that yet
+        self._read: tuple[object, str] = (None, "")  # which file that was read from, and what was wrong with it
         self._kept: tuple[Object, ...] = ()
         self._until = 0.0
 
@@ -38,26 +45,51 @@ class Looking:
         return self._kept
 
     def _look(self) -> tuple[Object, ...]:
-        state: AgentState | None = None
+        self.outdated = _installed() not in ("", self._version)
         try:
-            state = self._agent.state()
-            trouble = self._read_site(state.site_file)
+            path = next(filter(os.path.exists, self._paths), self._paths[-1])
+            state = Agent(path, _WITHIN).state()
+            trouble = self._read_site(state)
+            return tree(_name(self._site), self._version, self._site, state, trouble)
         except NotAllowed:
-            trouble = f"{_user()} may not ask the agent: put that user into the group of its socket, and restart snmpd."
+            trouble = f"{_user()} may not ask the agent: see SNMP in packaging/README.md, then restart the agent."
         except LbkitError as e:
             trouble = str(e)
-        return tree(_name(self._site), version("lbkit-core"), self._site, state, trouble)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            trouble = (
+                "the agent says what this lbkit does not know. Are both of one version? Restart the agent and snmpd."
+            )
+        return tree(_name(self._site), self._version, self._site, None, trouble)
 
-    def _read_site(self, file: str) -> str:
+    def _read_site(self, state: AgentState) -> str:
         """What is wrong with the file, "": nothing. Then the site is the one of before, if there was any."""
-        which, trouble = _which(file), self._read[1]
+        which, trouble = _which(state.site_file), self._read[1]
         if which is None or which != self._read[0]:
             try:
-                self._site, trouble = self._load(file), ""
+                self._newest, trouble = self._load(state.site_file), ""
             except LbkitError as e:
                 trouble = str(e)
             self._read = which, trouble
+        new, old = self._newest, self._site
+        if new and new is not old and (old is None or _apart(new, state) <= _apart(old, state)):
+            self._site = new
         return trouble
+
+
+def _apart(site: Site, state: AgentState) -> int:
+    """How many VIPs and real servers one of them has, and the other has not. Of layer 7 nothing is known at times."""
+    seen = {**state.vips, **state.layer_7}
+    there = {(label, one) for label, vip in seen.items() for one in ("", *vip.servers)}
+    known = [vip for vip in site.vips if vip.mode == "l4-dr" or state.layer_7]
+    return len(there ^ {(vip.label, one) for vip in known for one in ("", *(server.label for server in vip.servers))})
+
+
+def _installed() -> str:
+    """The version of the lbkit that is installed now; "": it is being replaced."""
+    try:
+        return version("lbkit-core")
+    except PackageNotFoundError:
+        return ""
 
 
 def _which(file: str) -> object:

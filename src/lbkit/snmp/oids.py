@@ -16,7 +16,9 @@ KEEPALIVED: Oid = (1, 3, 6, 1, 4, 1, 9586, 100, 5)  # KEEPALIVED-MIB
 VRRP: Oid = (1, 3, 6, 1, 2, 1, 207)  # VRRPV3-MIB, which keepalived answers too
 
 NODE: Oid = (*LBKIT, 1, 1)
-NODE_NAME, NODE_ROLE, NODE_VERSION, NODE_SINCE, NODE_PEER, NODE_TROUBLE = ((*NODE, one, 0) for one in range(1, 7))
+NODE_NAME, NODE_ROLE, NODE_VERSION, NODE_SINCE, NODE_PEER, NODE_TROUBLE, NODE_RECEIVERS = (
+    (*NODE, one, 0) for one in range(1, 8)
+)
 VIP_ENTRY: Oid = (*LBKIT, 1, 2, 1)
 SERVER_ENTRY: Oid = (*LBKIT, 1, 3, 1)
 COUNTERS: Oid = (*LBKIT, 1, 4)

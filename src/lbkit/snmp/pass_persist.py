@@ -19,8 +19,11 @@ _MOST = 128  # parts of an object's name (RFC 2578, 3.5)
 _PART = 1 << 32
 
 
-def serve(source: BinaryIO, sink: BinaryIO, look: Look) -> None:
-    """Answer until snmpd hangs up, or sends a line that it never would. `look`: the objects in order, as they are now."""
+def serve(source: BinaryIO, sink: BinaryIO, look: Look, over: Callable[[], bool] = lambda: False) -> None:
+    """Answer until snmpd hangs up, or sends a line that it never would. `look`: the objects in order, as they are now.
+
+    `over`: asked behind each answer whether that is to be the last.
+    """
     while asked := _line(source):
         match asked:
             case b"PING":
@@ -35,6 +38,8 @@ def serve(source: BinaryIO, sink: BinaryIO, look: Look) -> None:
                 answer = _answer(None)
         sink.write(answer)
         sink.flush()
+        if over():
+            return
 
 
 def _line(source: BinaryIO) -> bytes:

@@ -41,6 +41,7 @@ def start(configuration: Path) -> str:
     stop(configuration)
     if is_service(configuration):
         _forget_users(_UNIT_KEEPS)
+        _let_read(configuration)
         _run(["systemctl", "start", _UNIT])
         return f"as {_UNIT}"
     kept = configuration.with_name("snmpd-kept") / "snmpd.conf"  # how often it was started: managers by v3 want to know
@@ -111,6 +112,12 @@ def _forget_users(kept: Path) -> None:
         raise CannotRun(f"{kept} can't be written: {e.strerror}. Run this as root.") from None
 
 
+def _let_read(configuration: Path) -> None:
+    """To snmpd's own group, whom its folder belongs to: the file may be one that nobody had before."""
+    with suppress(OSError):  # then it is root's alone, and read all the same when snmpd starts
+        os.chown(configuration, -1, _UNIT_KEEPS.parent.stat().st_gid)
+
+
 def _pid_file(configuration: Path) -> Path:
     return configuration.with_name(f"{configuration.name}.pid")
 
@@ -132,4 +139,7 @@ def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> N
     except OSError as e:
         raise CannotRun(f"{command[0]} can't be run: {e.strerror}. Install it.") from None
     if ran.returncode:
-        raise EngineError(f"{' '.join(command[:3])} ended with {ran.returncode}. See its log: journalctl -u {_UNIT}")
+        raise EngineError(
+            f"{' '.join(command[:3])} ended with {ran.returncode}. See its log: journalctl -t snmpd. Is an address of "
+            "[snmp] not this machine's, or another program at its port?"
+        )

@@ -34,9 +34,9 @@ def run(command: Sequence[str], snmp: Snmp, keys: Keys, version: Version, within
 
     `within`: seconds, after which it is ended. Raises CannotRun.
     """
-    with TemporaryDirectory(prefix="lbkit-snmp-") as folder:
-        settings = "".join(f"{one}\n" for one in _settings(snmp, keys, version))
-        try:
+    settings = "".join(f"{one}\n" for one in _settings(snmp, keys, version))
+    try:
+        with TemporaryDirectory(prefix="lbkit-snmp-") as folder:
             with open(os.open(Path(folder, "snmp.conf"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(settings)
             # what they keep from one run to the next would go beside snmpd's own, and lies here instead
@@ -51,12 +51,13 @@ def run(command: Sequence[str], snmp: Snmp, keys: Keys, version: Version, within
                 text=True,
                 errors="replace",
             )
-        except subprocess.TimeoutExpired:
-            raise CannotRun(
-                f"{command[0]} has not ended within {within:g} s. Look at the load of this machine."
-            ) from None
-        except OSError as e:
-            raise CannotRun(f"{command[0]} can't be run: {e.strerror}.") from None
+    except subprocess.TimeoutExpired:
+        raise CannotRun(f"{command[0]} has not ended within {within:g} s. Look at the load of this machine.") from None
+    except OSError as e:
+        raise CannotRun(
+            f"{command[0]} can't be run: {e.filename or 'its settings'}: {e.strerror}. Check the space that is left, and "
+            "who may write there (TMPDIR names another place)."
+        ) from None
     return ran.returncode, ran.stdout, _without(ran.stderr, keys)
 
 

@@ -2,7 +2,8 @@
 
 The passphrases stand in it (createUser). snmpd's own way is to have them once in /var/lib/snmp/snmpd.conf, whence it takes
 them away as it makes keys of them (usmUser): but it writes that file whenever it ends, and what a site says would be what it
-said the first time. The file is root's, mode 0600, as are the files that the site names for them.
+said the first time. The file is its owner's alone; that of the system's service its group's too, as Debian ships it: snmpd
+has given up root when `systemctl reload snmpd` has it read the file again, and would answer nobody any more.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lbkit.site.model import Site
 from lbkit.site.reporting import Snmp
 from lbkit.snmp.keys import Keys, check_name
 from lbkit.snmp.oids import KEEPALIVED, LBKIT, SYSTEM, VRRP, dotted
+from lbkit.snmp.process import UNIT_READS
 from lbkit.snmp.programs import own, place, quoted
 
 _WORD = re.compile(r"[A-Za-z0-9_./@%+=:,-]+")  # of a command; what # and ; begin snmpd leaves out
@@ -37,8 +39,8 @@ def files(site: Site) -> tuple[File, ...]:
     """The file; none where the site has no [snmp]. Raises Misuse as `shown`, and what `Keys.read` raises."""
     if site.snmp is None:
         return ()
-    content = _text(site, site.snmp, Keys.read(site.snmp))
-    return (File(Path(site.snmp.file), content.encode(), 0o600, secret=True),)
+    content, path = _text(site, site.snmp, Keys.read(site.snmp)), Path(site.snmp.file)
+    return (File(path, content.encode(), 0o640 if path == UNIT_READS else 0o600, secret=True),)
 
 
 def _wanted(site: Site) -> Snmp:

@@ -32,6 +32,7 @@ _ENDS: tuple[EventKind, ...] = (
 )
 _TIMEOUT, _RETRIES = 2, 1  # seconds for an answer; an inform asks for the receiver's engine first, so twice that
 _ENDS_WITHIN = 15.0
+_UNCONFIRMED = "Has it this user, with the same passphrases, and does nothing drop UDP on the way?"
 
 
 class Traps:
@@ -49,15 +50,16 @@ class Traps:
 
     def take(self, events: Sequence[Event], active: bool) -> None:
         """Send them. Raises EngineError for an inform that is not confirmed, CannotRun, Misuse for what the site lacks."""
-        for event in events if active else ():
-            if event.level != "info" or event.kind in _ENDS:
+        for event in events:
+            if (active or event.kind == "test") and (event.level != "info" or event.kind in _ENDS):
                 self._send(event)
 
     def _send(self, event: Event) -> None:
         to, snmp = self._to, self._snmp
         if to.version == "v3" and snmp.user is None:
             raise Misuse(f"{to.address} is to get informs by v3, and [snmp] has no user. Give it one.")
-        keys = Keys.read(snmp)
+        unneeded = "user" if to.version == "v2c" else "community_file"
+        keys = Keys.read(snmp.model_copy(update={unneeded: None}))
         if to.version == "v2c" and not keys.community:
             raise Misuse(f"{to.address} is to get traps by v2c, and [snmp] has no community_file. Give it one.")
         confirmed = ["-Ci"] if to.version == "v3" else []
@@ -67,7 +69,9 @@ class Traps:
         command += [dotted(notification(event.kind)), *_objects(event)]
         code, _, wrong = run(command, snmp, keys, to.version, _ENDS_WITHIN)
         if code:
-            raise EngineError(f"{where} has not taken {event.kind} by {to.version}: {wrong or 'no reason is given'}.")
+            wrong = wrong.rstrip(".") or "no reason is given"
+            todo = f" {_UNCONFIRMED}" if confirmed else ""
+            raise EngineError(f"{where} has not taken {event.kind} by {to.version}: {wrong}.{todo}")
 
 
 def _objects(event: Event) -> Iterator[str]:

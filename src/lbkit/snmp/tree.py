@@ -11,6 +11,7 @@ from lbkit.snmp.oids import (
     COUNTERS,
     NODE_NAME,
     NODE_PEER,
+    NODE_RECEIVERS,
     NODE_ROLE,
     NODE_SINCE,
     NODE_TROUBLE,
@@ -44,15 +45,16 @@ class Object(NamedTuple):
 
 
 def tree(node: str, version: str, site: Site | None, state: AgentState | None, trouble: str = "") -> tuple[Object, ...]:
-    """All objects, in the order of SNMP. `node`: its name. `version`: of lbkit.
+    """All objects, in the order of SNMP. `node`: its name, where the agent has none for it. `version`: of lbkit.
 
     The VIPs of `site` and their real servers are numbered from 1 in its order. Without `state` there is this node alone;
     `trouble` says why.
     """
     found = [*_of_node(node, version, site, state, trouble)]
     if site and state:
+        of_both = {**state.vips, **state.layer_7}
         for number, vip in enumerate(site.vips, 1):
-            seen = {**state.vips, **state.layer_7}.get(vip.label)
+            seen = of_both.get(vip.label)
             found += _of_vip(vip, (number,), seen)
             for index, server in enumerate(vip.servers, 1):
                 found += _of_server(server, (number, index), seen.servers.get(server.label) if seen else None)
@@ -63,7 +65,7 @@ def tree(node: str, version: str, site: Site | None, state: AgentState | None, t
 def _of_node(node: str, version: str, site: Site | None, state: AgentState | None, trouble: str) -> Iterator[Object]:
     pair = state.pair if state else None
     alone = site is not None and site.pair is None
-    yield _text(NODE_NAME, node)
+    yield _text(NODE_NAME, pair.node if pair else node)
     yield Object(NODE_ROLE, "integer", _ROLES[pair.role if pair else "alone" if alone else "unknown"])
     yield _text(NODE_VERSION, version)
     if pair:
@@ -74,6 +76,9 @@ def _of_node(node: str, version: str, site: Site | None, state: AgentState | Non
         yield Object(NODE_PEER, "integer", 1)
     own = state.trouble if state else ""
     yield _text(NODE_TROUBLE, own if trouble in own else f"{trouble} {own}")
+    if state:
+        untold = [f"{name}: {why}" for name, why in sorted(state.receivers.items()) if why]
+        yield _text(NODE_RECEIVERS, " ".join(untold))
 
 
 def _of_vip(vip: Vip, index: Oid, seen: VipState | None) -> Iterator[Object]:
