@@ -104,9 +104,11 @@ def test_it_says_of_each_receiver_that_it_has_the_event(node, hook, mails):
         told = node.alert_test("--json")
         assert told.returncode == 0, told.stdout
         assert json.loads(told.stdout)["receivers"] == [
-            {"receiver": name, "taken": True, "trouble": ""} for name in ("mail", "webhook")
+            {"receiver": "mail", "taken": True, "trouble": "", "to": f"a@example.org, by 127.0.0.1:{node.mail_port}"},
+            {"receiver": "webhook", "taken": True, "trouble": "", "to": ""},
         ]
-        assert node.alert_test().stdout == "mail: has taken it\nwebhook: has taken it\n"
+        said = f"mail: has taken it, for a@example.org, by 127.0.0.1:{node.mail_port}\nwebhook: has taken it\n"
+        assert node.alert_test().stdout == said
     assert ["test" in mail for mail in taken] == [True, True]
     event, _ = [one for one in EventLog(node.state_folder).all() if one.kind == "test"]
     assert event.ident == json.loads(told.stdout)["ident"]

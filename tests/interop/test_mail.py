@@ -14,6 +14,7 @@ from unit.mail_site import B, down, event, mail_site, up
 
 from lbkit.alerts.mail import Mail
 from lbkit.errors import Misuse
+from lbkit.site.model import Node, Pair
 from lbkit.state.intents import Intent, Intents
 from lbkit.state.log import EventLog
 
@@ -74,6 +75,16 @@ def test_the_passive_node_sends_nothing_and_the_end_once_it_is_active(clocked, s
     clocked.at(100, up("WEB", "a1", T + 100))
     clocked.at(110)
     assert server.subjects == ["[lbkit test] UP again after 2 min: a1 (WEB)"]
+
+
+def test_a_node_that_takes_over_says_what_the_dead_one_may_not_have_told(clocked, server):
+    clocked.at(0, down("WEB", "a1", T), active=False)
+    clocked.at(11, active=False)
+    clocked.at(13, event("failover", T + 13, details={"to": "master"}))
+    clocked.at(23)
+    (mail,) = server.mails
+    assert mail["Subject"] == "[lbkit test] FAILOVER: lb1 has the VIPs"
+    assert "Also not well: DOWN: a1 (WEB)." in mail.get_content()
 
 
 def test_it_says_when_it_wants_to_be_called(clocked):
@@ -224,6 +235,23 @@ def test_a_file_that_is_none_of_ours_is_put_aside(tmp_path, content):
     (tmp_path / "alerts.json").write_text(content)
     Mail(mail_site(tmp_path), tmp_path)
     assert (tmp_path / "alerts.json.broken").read_text() == content
+    (lost,) = EventLog(tmp_path).all()
+    assert lost.kind == "events-lost"
+    assert f"put aside as {tmp_path}/alerts.json.broken" in lost.text
+
+
+def test_what_an_lbkit_of_before_has_written_is_read(clocked, server):
+    clocked.at(0, down("WEB", "a1", T))
+    clocked.at(10)
+    file = clocked.state / "alerts.json"
+    head, incident = json.loads(file.read_text())
+    del head["over"], incident["again"], incident["times"], incident["calm"]
+    file.write_text(json.dumps([head, incident | {"open": list(incident["open"])}]))
+    clocked.again()
+    clocked.at(100, up("WEB", "a1", T + 100))
+    clocked.at(110)
+    assert len(server.mails) == 2
+    assert not list(clocked.state.glob("*.broken"))
 
 
 def test_of_too_many_mails_the_oldest_become_one(tmp_path, monkeypatch):
@@ -261,6 +289,38 @@ def test_one_that_comes_later_is_sent_to_those_alone_who_do_not_have_it(server, 
     clocked.at(2000)
     assert [one.rcpt_tos for one in server.envelopes] == [["a@a.example"], ["b@a.example"]]
     assert server.mails[0]["Message-ID"] == server.mails[1]["Message-ID"]
+
+
+def test_what_waits_for_an_address_that_was_corrected_goes_to_the_right_one(server, tmp_path):
+    server.answers["aerlts@a.example"] = "450 4.1.1 who is that"
+    clocked = Clocked(
+        mail_site(tmp_path, smart_host_port=server.port, to=["aerlts@a.example", "b@a.example"]), tmp_path
+    )
+    clocked.at(0, event("test", T))
+    clocked.site = mail_site(tmp_path, smart_host_port=server.port, to=["alerts@a.example", "b@a.example"])
+    clocked.again()
+    clocked.at(60)
+    assert [one.rcpt_tos for one in server.envelopes] == [["b@a.example"], ["alerts@a.example", "b@a.example"]]
+    assert clocked.mail.trouble == ""
+
+
+def test_what_waits_from_a_sender_that_was_corrected_goes_out_from_the_right_one(tmp_path):
+    port = free_port()
+    clocked = Clocked(mail_site(tmp_path, smart_host_port=port, sender="l8@hospital.example"), tmp_path)
+    clocked.at(0, event("test", T))
+    clocked.site = mail_site(tmp_path, smart_host_port=port)
+    clocked.again()
+    with MailServer(port) as server:
+        clocked.at(60)
+    assert (server.envelopes[0].mail_from, server.mails[0]["From"]) == ("lb@hospital.example",) * 2
+
+
+def test_a_node_has_its_name_in_the_site(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("LBKIT_NODE", "lb2")
+    site = mail_site(tmp_path, smart_host_port=server.port)
+    pair = Pair(nodes=(Node(name="lb1", address="192.0.2.3"), Node(name="lb2", address="192.0.2.4")))
+    Clocked(site.model_copy(update={"pair": pair}), tmp_path).at(0, event("test", T))
+    assert "To look further, on lb2:" in server.mails[0].get_content()
 
 
 def test_a_site_without_alerts_has_no_mail(tmp_path):

@@ -1,19 +1,19 @@
-"""What mail servers answer, TLS and login, and how the one of a domain is found."""
+"""What mail servers answer, TLS and login."""
 
+import binascii
 import socket
 import ssl
-import sys
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 
-import dns.resolver
 import pytest
-from interop.mail_server import MailServer, dns_server, server_context, who_knows
+from interop.mail_server import MailServer, server_context, who_knows
 from interop.remotes import HOST
 from unit.mail_site import mail_site
 
-from lbkit.alerts import connection, smtp
+from lbkit.alerts import connection
+from lbkit.alerts.outbox import Outbox, Waiting
 from lbkit.alerts.smtp import Carrier
 
 WORD = "open-sesame-7"
@@ -24,6 +24,51 @@ MAIL = "From: lb@hospital.example\r\nTo: ops@hospital.example\r\nSubject: A mail
 def server():
     with MailServer() as one:
         yield one
+
+
+HANG_UP = ""
+
+
+@pytest.fixture
+def scripted():
+    """Makes a server that answers each line, and `.`, as it is told, else as one that takes all; its port, and the lines."""
+    with ExitStack() as stack:
+
+        def made(answers):
+            heard = []
+            listening = stack.enter_context(socket.create_server((HOST, 0)))
+            threading.Thread(target=_serve, args=(listening, answers, heard), daemon=True).start()
+            return listening.getsockname()[1], heard
+
+        yield made
+
+
+def _hello():
+    name = socket.getfqdn()
+    return f"ehlo {name if '.' in name else '[127.0.0.1]'}"
+
+
+def _serve(listening, answers, heard):
+    with suppress(OSError):
+        while True:
+            with listening.accept()[0] as connection, connection.makefile("rb") as lines, suppress(OSError):
+                connection.sendall(b"220 here\r\n")
+                _converse(connection, lines, answers, heard)
+
+
+def _converse(connection, lines, answers, heard):
+    is_mail = False
+    for raw in lines:
+        line = raw.decode("latin-1").strip()
+        if is_mail and line != ".":
+            continue
+        heard.append(line)
+        is_mail = line == "data"
+        said = answers.get(line, "354 go on" if is_mail else "250 OK")
+        said = said() if callable(said) else said
+        if said == HANG_UP:
+            return
+        connection.sendall(f"{said}\r\n".encode())
 
 
 # --- what a server answers ---
@@ -60,6 +105,47 @@ def test_a_mail_that_is_refused_as_a_whole_is_so_for_all(server, tmp_path, reply
     outcome = send(carrier(tmp_path, server.port), "a@a.example", "b@b.example")
     assert getattr(outcome, part) == {"a@a.example": reply, "b@b.example": reply}
     assert outcome.taken == ()
+
+
+def test_who_was_taken_before_a_server_hung_up_does_not_have_the_mail(scripted, tmp_path):
+    port, heard = scripted({"rcpt TO:<b@b.example>": "421 4.7.0 too many"})
+    outcome = send(carrier(tmp_path, port), "a@a.example", "b@b.example", "c@c.example")
+    assert outcome.taken == ()
+    assert outcome.later == dict.fromkeys(("a@a.example", "b@b.example", "c@c.example"), "421 4.7.0 too many")
+    assert "data" not in heard
+
+
+def test_a_sender_that_is_refused_keeps_no_mail_of_another(scripted, tmp_path):
+    port, _ = scripted({"mail FROM:<web@hospital.example>": "550 5.7.1 not yours"})
+    one = carrier(tmp_path, port)
+    refused = one.send("web@hospital.example", ["ops@hospital.example"], MAIL).later["ops@hospital.example"]
+    assert "takes no mail from web@hospital.example: 550 5.7.1 not yours" in refused
+    assert send(one).taken
+
+
+def test_a_mail_over_which_a_server_hangs_up_keeps_no_other(scripted, tmp_path):
+    answers = {".": HANG_UP}
+    port, _ = scripted(answers)
+    one = carrier(tmp_path, port)
+    assert "hangs up" in send(one).later["ops@hospital.example"]
+    del answers["."]
+    assert send(one).taken
+
+
+def test_a_mail_over_which_a_server_hangs_up_waits_its_time_whatever_else_goes_out(scripted, tmp_path):
+    """It may have it already."""
+    answers = {".": HANG_UP}
+    port, heard = scripted(answers)
+    now = [0.0]
+    outbox = Outbox(lambda mails: mails[0], lambda: now[0])
+    for moment, answer in ((0.0, HANG_UP), (2.0, "250 OK"), (30.0, "250 OK")):
+        now[0], answers["."] = moment, answer
+        if moment < 30:
+            to = ("ops@hospital.example",)
+            outbox.add(Waiting(f"i{moment}", "A mail", "lb@hospital.example", to, MAIL, moment, moment))
+        outbox.send(carrier(tmp_path, port), lambda: None)
+        assert [one.ident for one in outbox] == (["i0.0"] if moment < 30 else [])
+    assert heard.count(".") == 3
 
 
 # --- TLS and login ---
@@ -123,6 +209,24 @@ def test_a_server_that_offers_tls_and_cannot_do_it_gets_the_mail_without(tmp_pat
     with MailServer(tls_context=context) as server:
         assert send(carrier(tmp_path, server.port)).taken
         assert server.sessions[0].ssl is None
+
+
+@pytest.mark.parametrize("answer", ["454 4.7.0 TLS not available due to local problem", HANG_UP])
+def test_a_server_that_takes_tls_back_gets_the_mail_without_unless_it_is_required(scripted, tmp_path, answer):
+    port, _ = scripted({_hello(): "250-here\r\n250 STARTTLS", "STARTTLS": answer})
+    assert send(carrier(tmp_path, port)).taken
+    assert send(carrier(tmp_path, port, starttls="required")).later
+
+
+def test_a_server_that_asks_for_the_password_in_no_language_is_said_so(throwaway_ca, tmp_path, login, monkeypatch):
+    def ask(*_, **more):
+        raise binascii.Error("Incorrect padding")
+
+    monkeypatch.setattr("smtplib.SMTP.auth", ask)
+    context = server_context(throwaway_ca.server.cert_file, throwaway_ca.server.key_file)
+    with MailServer(tls_context=context, authenticator=who_knows("lb", WORD)) as server:
+        outcome = send(carrier(tmp_path, server.port, ca_file=throwaway_ca.ca_file, **login))
+    assert "Is that a mail server?" in outcome.later["ops@hospital.example"]
 
 
 def test_it_logs_in_over_tls(secured, tmp_path, throwaway_ca, login):
@@ -203,9 +307,20 @@ def test_a_server_that_gives_each_byte_just_in_time_is_left_after_all(hurried, t
     assert outcome.later
 
 
+def test_the_answer_to_a_mail_is_waited_for_longer_while_filters_read_it(hurried, monkeypatch, scripted, tmp_path):
+    monkeypatch.setattr(connection, "ALTOGETHER", 10.0)
+
+    def read():
+        time.sleep(0.8)
+        return "250 taken"
+
+    port, _ = scripted({".": read})
+    assert send(carrier(tmp_path, port)).taken
+
+
 def test_something_else_that_listens_there_is_no_mail_server(tmp_path):
     port = speaking(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
-    assert "127.0.0.1" in send(carrier(tmp_path, port)).later["ops@hospital.example"]
+    assert "Is that a mail server?" in send(carrier(tmp_path, port)).later["ops@hospital.example"]
 
 
 def test_a_server_that_is_away_is_asked_once_in_a_round(tmp_path, monkeypatch):
@@ -217,95 +332,3 @@ def test_a_server_that_is_away_is_asked_once_in_a_round(tmp_path, monkeypatch):
     assert "does not answer" in send(one).later["ops@hospital.example"]
     assert "does not answer" in send(one).later["ops@hospital.example"]
     assert len(asked) == 1
-
-
-# --- the domain's own mail server ---
-
-
-@pytest.fixture
-def domains(monkeypatch):
-    """What the DNS says of domains."""
-    records = {}
-
-    with dns_server(records) as port:
-
-        def pointed():
-            one = dns.resolver.Resolver(configure=False)
-            one.nameservers, one.port = [HOST], port
-            return one
-
-        monkeypatch.setattr("lbkit.alerts.mx.resolver", pointed)
-        yield records
-
-
-@pytest.fixture
-def at_port(monkeypatch):
-    def those(port):
-        monkeypatch.setattr(smtp, "MX_PORT", port)
-
-    return those
-
-
-def direct(tmp_path):
-    site = mail_site(tmp_path)
-    return Carrier(site.alerts.model_copy(update={"smart_host": None}))
-
-
-def test_without_a_smart_host_each_domain_gets_its_own(domains, at_port, tmp_path):
-    with MailServer(host="127.0.0.2") as first, MailServer(first.port, host="127.0.0.3") as second:
-        at_port(first.port)
-        domains |= {"a.example": ["10 127.0.0.2."], "b.example": ["20 127.0.0.3."]}
-        outcome = send(direct(tmp_path), "x@a.example", "y@B.example", "z@a.example")
-        assert sorted(outcome.taken) == ["x@a.example", "y@B.example", "z@a.example"]
-        assert [one.rcpt_tos for one in first.envelopes] == [["x@a.example", "z@a.example"]]
-        assert [one.rcpt_tos for one in second.envelopes] == [["y@B.example"]]
-
-
-def test_the_preferred_server_is_asked_first_and_the_next_where_it_is_away(domains, at_port, tmp_path):
-    domains["a.example"] = ["20 127.0.0.3.", "10 127.0.0.2."]
-    with MailServer(host="127.0.0.3") as second:
-        at_port(second.port)
-        with MailServer(second.port, host="127.0.0.2") as first:
-            assert send(direct(tmp_path), "x@a.example").taken
-            assert (len(first.mails), len(second.mails)) == (1, 0)
-        assert send(direct(tmp_path), "x@a.example").taken
-        assert len(second.mails) == 1
-
-
-def test_a_domain_without_mx_is_its_own_mail_server(domains, at_port, tmp_path):
-    domains["localhost"] = []
-    with MailServer() as server:
-        at_port(server.port)
-        assert send(direct(tmp_path), "x@localhost").taken
-
-
-def test_a_domain_that_takes_no_mail_is_refused_for_good(domains, tmp_path):
-    domains["a.example"] = ["0 ."]
-    assert send(direct(tmp_path), "x@a.example").refused == {"x@a.example": "a.example takes no mail (its MX says so)"}
-
-
-def test_a_domain_that_the_dns_does_not_know_is_tried_again_and_keeps_no_other(domains, at_port, tmp_path):
-    domains["a.example"] = ["10 127.0.0.1."]
-    with MailServer() as server:
-        at_port(server.port)
-        outcome = send(direct(tmp_path), "x@a.example", "y@typo.example")
-    assert outcome.taken == ("x@a.example",)
-    assert outcome.later == {
-        "y@typo.example": "the DNS knows no domain typo.example. Correct the address, or give a smart_host."
-    }
-
-
-def test_a_dns_that_does_not_answer_is_waited_for_so_long_and_no_longer(monkeypatch, tmp_path):
-    monkeypatch.setattr("lbkit.alerts.mx._WITHIN", 0.3)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind((HOST, 0))
-        one = dns.resolver.Resolver(configure=False)
-        one.nameservers, one.port = [HOST], silent.getsockname()[1]
-        monkeypatch.setattr("lbkit.alerts.mx.resolver", lambda: one)
-        outcome = send(direct(tmp_path), "x@a.example")
-    assert "the DNS does not say who takes mail for a.example" in outcome.later["x@a.example"]
-
-
-def test_without_dnspython_it_is_said_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "dns.resolver", None)
-    assert "pip install 'lbkit-core[mail]'" in send(direct(tmp_path), "x@a.example").later["x@a.example"]

@@ -1,9 +1,4 @@
-import json
-from itertools import count
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from unit.mail_site import A, B, down, event, mail_site, up
 
 from lbkit.alerts import incidents as module
@@ -67,7 +62,9 @@ def test_what_comes_and_goes_stays_one_incident(told):
     told.at(0, down("WEB", "a1", T)).each_second(1, 20)
     for second in range(20, 60, 8):
         told.at(second, up("WEB", "a1", T + second)).at(second + 4, down("WEB", "a1", T + second + 4))
-    told.at(70, up("WEB", "a1", T + 70)).each_second(71, 100)
+    told.at(70, up("WEB", "a1", T + 70)).each_second(71, 79)
+    assert [one["times"] for one in told.incidents.as_dict()["incidents"]] == [6]
+    told.each_second(79, 100)
     assert told.said == [("begin", 10, [f"server-down {A}"]), ("end", 80, [f"server-down {A}"])]
 
 
@@ -75,6 +72,72 @@ def test_a_place_that_joins_what_was_told_is_silent_and_holds_up_the_end(told):
     told.at(0, down("WEB", "a1", T)).each_second(1, 30).at(30, down("DICOM", "a1", T + 30)).each_second(31, 60)
     told.at(60, up("WEB", "a1", T + 60)).each_second(61, 90).at(90, up("DICOM", "a1", T + 90)).each_second(91, 120)
     assert told.said == [("begin", 10, [f"server-down {A}"]), ("end", 100, [f"server-down {A}"])]
+
+
+def test_what_a_machine_loses_minutes_after_it_was_told_is_an_incident_of_its_own(told):
+    told.at(0, down("WEB", "a1", T)).each_second(1, 30)
+    told.at(7200, down("DICOM", "a1", T + 7200)).each_second(7201, 7260)
+    (_, (_, second, (subject,))) = told.said
+    assert (second, subject) == (7210, f"server-down {A}")
+    told.at(7300, up("DICOM", "a1", T + 7300)).each_second(7301, 7330)
+    told.at(7400, up("WEB", "a1", T + 7400)).each_second(7401, 7430)
+    assert [second for what, second, _ in told.said if what == "end"] == [7310, 7410]
+    assert told.incidents.as_dict()["incidents"] == []
+
+
+def test_a_death_is_told_where_the_end_of_the_one_before_was_never_heard_of(told):
+    told.at(0, down("WEB", "a1", T)).each_second(1, 30)
+    told.at(86_400, down("WEB", "a1", T + 86_400)).each_second(86_401, 86_430)
+    assert told.said == [("begin", 10, [f"server-down {A}"]), ("begin", 86_410, [f"server-down {A}"])]
+    told.at(86_500, up("WEB", "a1", T + 86_500)).each_second(86_501, 86_530)
+    assert told.said[2:] == [("end", 86_510, [f"server-down {A}"])]
+
+
+def night(told, is_up, is_down, hours=8):
+    """A real server that is up and down for so many seconds by turns."""
+    for begin in range(0, hours * 3600, is_up + is_down):
+        told.at(begin, down("WEB", "a1", T + begin))
+        for second in range(begin + 5, begin + is_up + is_down, 5):
+            told.at(second, *([up("WEB", "a1", T + second)] if second == begin + is_down else []))
+    return told.said
+
+
+@pytest.mark.parametrize("seconds", [15, 60, 300])
+def test_what_comes_and_goes_all_night_is_a_few_mails(told, seconds):
+    said = night(told, seconds, seconds)
+    assert 2 <= len(said) <= 10
+    assert said[-1][0] == "begin"
+    told.each_second(8 * 3600, 10 * 3600)
+    assert [what for what, _, _ in told.said] == ["begin", "end"] * (len(told.said) // 2)
+
+
+def test_failovers_all_night_are_a_few_mails_and_what_dies_meanwhile_is_told_at_once(told):
+    for second in range(0, 8 * 3600, 5):
+        happens = [event("failover", T + second)] if second % 30 == 0 else []
+        told.at(second, *happens, *([down("WEB", "a1", T + second)] if second == 7200 else []))
+    told.each_second(8 * 3600, 9 * 3600)
+    assert sum(len(subjects) for _, _, subjects in told.said) == 8 * 120 + 1
+    assert len(told.said) < 30
+    assert [second for _, second, subjects in told.said if f"server-down {A}" in subjects] == [7210]
+    assert [second for _, second, _ in told.said[:5]] == [10, 40, 70, 100, 160]
+
+
+def test_what_goes_for_less_than_a_window_is_told_the_fourth_time(told):
+    said = night(told, 50, 5, hours=1)
+    assert [(what, second) for what, second, _ in said] == [("begin", 3 * 55 + 10)]
+
+
+def test_after_an_hour_that_was_well_an_end_is_told_as_soon_as_the_first(told):
+    for begin in (0, 100, 5000):
+        told.at(begin, down("WEB", "a1", T + begin)).each_second(begin + 1, begin + 20)
+        told.at(begin + 20, up("WEB", "a1", T + begin + 20)).each_second(begin + 21, begin + 80)
+    assert [second for what, second, _ in told.said if what == "end"] == [30, 160, 5030]
+
+
+def test_what_else_is_not_well_is_known(told):
+    told.at(0, down("WEB", "a1", T), event("vip-down", T, vip="WEB"), event("failover", T)).each_second(1, 30)
+    ends = told.incidents.take([up("WEB", "a1", T + 40)], T + 40, True) + told.incidents.take([], T + 60, True)
+    assert [[one.subject for one in told.incidents.besides(due)] for due in ends] == [["vip-down WEB"]]
 
 
 def test_a_vip_that_is_down_by_a_place_that_joins_is_told(told):
@@ -145,12 +208,18 @@ def test_what_operators_do_and_a_vip_that_only_lacks_a_real_server_make_no_mail(
 
 def test_the_passive_node_tells_nothing_and_counts_it_as_told(told):
     told.active = False
-    told.at(0, down("WEB", "a1", T), event("failover", T), event("test", T)).each_second(1, 30)
+    told.at(0, down("WEB", "a1", T), event("failover", T)).each_second(1, 30)
     told.active = True
     told.each_second(30, 60)
     assert told.said == []
     told.at(60, up("WEB", "a1", T + 60)).each_second(61, 80)
     assert told.said == [("end", 70, [f"server-down {A}"])]
+
+
+def test_the_passive_node_sends_a_test_since_its_way_to_the_mail_server_is_its_own(told):
+    told.active = False
+    told.at(0, event("test", T))
+    assert told.said == [("test", 0, ["test"])]
 
 
 def test_a_node_that_becomes_passive_leaves_the_end_to_the_other_one(told):
@@ -183,6 +252,28 @@ def test_after_the_clock_was_set_back_nothing_waits_for_the_time_it_showed_befor
     assert [second for _, second, _ in told.said] == [-3590]
     told.at(-3500, up("WEB", "a1", T - 3500)).at(-7200).each_second(-7199, -7180)
     assert [second for _, second, _ in told.said] == [-3590, -7190]
+
+
+def test_after_the_clock_was_set_back_nothing_counts_as_coming_again(told):
+    for begin in range(0, 600, 60):
+        told.at(begin, event("failover", T + begin)).at(begin + 20)
+    assert told.incidents.next > T + 600
+    told.at(610, down("WEB", "a1", T + 610)).at(625).at(630, up("WEB", "a1", T + 630)).at(645)
+    told.at(-7200, down("WEB", "a1", T - 7200)).each_second(-7199, -7180)
+    assert told.said[-1][1] == -7190
+    assert told.incidents.next == float("inf")
+    assert [(one["subject"], one["again"]) for one in told.incidents.as_dict()["incidents"]] == [
+        (f"server-down {A}", 0)
+    ]
+
+
+def test_what_was_over_is_remembered_so_far_and_no_further(told, monkeypatch):
+    monkeypatch.setattr(module, "_REMEMBERED", 3)
+    for number in range(9):
+        address = f"192.0.2.{number}"
+        told.at(40 * number, down("WEB", "s", T + 40 * number, address)).at(40 * number + 15)
+        told.at(40 * number + 20, up("WEB", "s", T, address)).at(40 * number + 35)
+    assert list(told.incidents.as_dict()["over"]) == [f"server-down 192.0.2.{number}" for number in (6, 7, 8)]
 
 
 def test_a_real_server_whose_address_is_changed_while_it_is_down_ends_its_incident(told):
@@ -233,79 +324,3 @@ def test_the_places_are_bounded_and_the_oldest_incidents_are_forgotten(told, mon
 def test_the_real_servers_that_are_down_are_known(told):
     told.at(0, down("WEB", "a1", T), down("DICOM", "a1", T), down("WEB", "b1", T, B)).at(5, up("WEB", "b1", T + 5, B))
     assert told.incidents.down() == {("WEB", "a1"), ("DICOM", "a1")}
-
-
-# --- whatever happens ---
-
-KINDS = ["server-down", "server-up", "vip-down", "vip-degraded", "vip-recovered", "peer-lost", "peer-found", "failover"]
-HAPPENS = st.tuples(
-    st.sampled_from(KINDS),
-    st.sampled_from(["WEB", "DICOM"]),
-    st.sampled_from([("a1", A), ("b1", B), ("c1", A)]),
-    st.sampled_from([0, 1, 3, 5, 9, 10, 11, 25]),  # seconds later
-    st.sampled_from(["", "", "", "again", "removed", "reread", "passive", "active"]),
-)
-
-
-def happening(kind, vip, server, when, ident, removed):
-    if kind.startswith("server"):
-        more = {"vip": vip, "server": server[0], "address": server[1], "reason": "removed" if removed else ""}
-    else:
-        more = {"vip": vip} if kind.startswith("vip") else {}
-    return event(kind, when, ident=ident, **more)
-
-
-@given(st.lists(HAPPENS, max_size=60))
-def test_whatever_happens_each_incident_has_one_beginning_and_at_most_one_end(tmp_path_factory, happens):
-    site = SITES.setdefault(
-        "one", mail_site(tmp_path_factory.mktemp("site"), layer_4={"to": ["dicom@hospital.example"]})
-    )
-    routes = Routes(site, site.alerts)
-    incidents, now, active, idents = Incidents(GATHER, routes), T, True, count()
-    open_threads, begun, was_passive, due = {}, set(), False, []
-
-    def take(*events):
-        for one in incidents.take(events, now, active):
-            due.append(one)
-            assert active
-            for incident in one.incidents:
-                whose = incident.subject, incident.route
-                if one.what == "begin":
-                    assert whose not in open_threads
-                    assert incident.open
-                    assert incident.thread == one.ident or not incident.has_end
-                    if incident.has_end:
-                        open_threads[whose] = one.ident
-                else:
-                    assert not incident.open
-                    assert incident.back + GATHER <= now
-                    assert was_passive or open_threads[whose] == incident.thread
-                    open_threads.pop(whose, None)
-
-    for kind, vip, server, later, how in happens:
-        now += later
-        active = {"passive": False, "active": True}.get(how, active)
-        if not active:
-            was_passive = True
-            open_threads.clear()
-        one = happening(kind, vip, server, now, f"{next(idents):04}", how == "removed")
-        if how == "removed" and kind == "server-up":
-            open_threads.clear()
-            was_passive = True  # it ends without a word
-        take(one)
-        if how == "again":
-            take(one)
-        if how == "reread":
-            values = json.loads(json.dumps(incidents.as_dict()))
-            incidents = Incidents.of(values, GATHER, routes)
-            assert incidents.as_dict() == values
-    now += 1000
-    take()
-    begun = [one.ident for one in due]
-    assert len(begun) == len(set(begun))
-    assert all(one["told"] and one["open"] for one in incidents.as_dict()["incidents"])
-    assert incidents.next == float("inf")
-    assert incidents._places == sum(len(one["first"]) for one in incidents.as_dict()["incidents"])
-
-
-SITES = {}

@@ -54,6 +54,7 @@ def _print(found: AlertTest) -> None:
 
     for one in found.receivers:
         done = "has taken it" if one.taken else "has NOT taken it"
-        typer.echo(printable(f"{one.receiver}: {done}{': ' if one.trouble else ''}{one.trouble}"))
+        rest = f": {one.trouble}" if one.trouble else f", for {one.to}" if one.to else ""
+        typer.echo(printable(f"{one.receiver}: {done}{rest}"))
     if found.passive:
-        typer.echo("this node follows, and tells nobody: the other one does. Type it there too.", err=True)
+        typer.echo("this node follows: what happens the other one tells. Type it there too.", err=True)

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Timer
 
-STEP = 10.0  # seconds for each answer
-ALTOGETHER = 60.0  # seconds for a server, from its first word to its last
+STEP = 10.0  # seconds for each answer, but for that to a mail
+ALTOGETHER = 120.0  # seconds for a server, from its first word to its last
 _ADDRESSES = 4  # of a host that are tried
 
 
@@ -43,6 +43,12 @@ class _Client(smtplib.SMTP):
         self._cutter.daemon = True
         self._cutter.start()
         return connected
+
+    def data(self, msg: bytes) -> tuple[int, bytes]:  # type: ignore[override]
+        """Filters may read it before the answer comes, and who hangs up meanwhile sends it twice (RFC 5321 4.5.3.2.6)."""
+        if self.sock is not None:
+            self.sock.settimeout(ALTOGETHER)
+        return super().data(msg)
 
     def close(self) -> None:
         if self._cutter is not None:

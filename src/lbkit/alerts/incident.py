@@ -18,18 +18,24 @@ _DETAIL = 80
 class Incident:
     """One, for one set of recipients. `subject`: its kind and what it is about, such as `server-down 192.0.2.7`.
 
-    `first`: the event that began it, for each place it was seen in; `open`: those of them that are not well. `told`: its
-    beginning, by this node or the other one. `thread`: the first mail's ident. `back`: since when all of it is well, in
-    seconds since the epoch.
+    `first`: the event that began it, for each place it was seen in; `open`: those of them that are not well, and when that
+    was said last. `told`: its beginning, by this node or the other one. `thread`: the first mail's ident. `back`: since when
+    all of it is well. Moments are seconds since the epoch.
+
+    `again`: how many of the same there were before it, none an hour after the one before. `times`: how often it began until
+    its end. `calm`: seconds that it must be well before that is told.
     """
 
     subject: str
     route: Route
     first: dict[str, Event] = field(default_factory=dict)
-    open: set[str] = field(default_factory=set)
+    open: dict[str, float] = field(default_factory=dict)
     told: Literal["", "here", "elsewhere"] = ""
     thread: str = ""
     back: float | None = None
+    again: int = 0
+    times: int = 1
+    calm: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -48,10 +54,13 @@ class Incident:
             "sender": self.route.sender,
             "to": list(self.route.to),
             "first": [one.as_dict() for one in self.first.values()],
-            "open": sorted(self.open),
+            "open": self.open,
             "told": self.told,
             "thread": self.thread,
             "back": self.back,
+            "again": self.again,
+            "times": self.times,
+            "calm": self.calm,
         }
 
     @classmethod
@@ -61,9 +70,14 @@ class Incident:
         if not first:
             raise ValueError("an incident without an event")
         route = Route(str(values["sender"]), tuple(map(str, values["to"])))
-        back = None if values["back"] is None else float(values["back"])
-        told = values["told"]
-        return cls(str(values["subject"]), route, first, set(values["open"]), told, str(values["thread"]), back)
+        seen = values["open"]  # an lbkit of before kept places alone
+        open_ = {place: float(seen[place] if isinstance(seen, dict) else first[place].when) for place in seen}
+        one = cls(str(values["subject"]), route, first, open_)
+        one.told, one.thread = values["told"], str(values["thread"])
+        one.back = None if values["back"] is None else float(values["back"])
+        one.again, one.times = int(values.get("again", 0)), int(values.get("times", 1))
+        one.calm = float(values.get("calm", 0.0))
+        return one
 
 
 class Due(NamedTuple):
@@ -83,4 +97,5 @@ def place_of(event: Event) -> str:
 def lean(event: Event) -> Event:
     """What a letter needs of it."""
     short = {k: v for k, v in event.details.items() if not isinstance(v, str) or len(v) <= _DETAIL}
-    return replace(event, text=event.text[:_TEXT], origin="", details=short)
+    who, why = event.who[:_TEXT], event.why[:_TEXT]
+    return replace(event, text=event.text[:_TEXT], who=who, why=why, origin="", details=short)

@@ -4,37 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from textwrap import fill
 from typing import NamedTuple
 
+from lbkit.alerts.headline import counted, headline, listed, name, worst_first
 from lbkit.alerts.incident import Due, Incident
+from lbkit.alerts.moments import lasted, local, moment
 from lbkit.checks.conversation import printable
 from lbkit.state.events import Event
 
 _WIDTH = 72  # columns
-_NAMED = 3  # names of a subject
-_LISTED = 20  # incidents of a mail, and places of an incident
+_LISTED = 20  # incidents and places of a mail that are told in full
 _COMMANDS = 6
-_JOINED = 100  # mails in one
+_BEFORE = 300.0  # seconds before the first event in which its cause may lie
 _SUBJECT = 180  # characters
-_SPLIT = ("SPLIT BRAIN", "SPLIT BRAIN over")
-_DOWN = ("DOWN", "UP again")
-_HEADLINES: Mapping[str, tuple[str, str]] = {  # of a beginning and of an end, the worst first
-    "split-brain": _SPLIT,
-    "failover": ("FAILOVER", ""),
-    "peer-lost": ("PEER LOST", "PEER FOUND"),
-    "vip-down": _DOWN,
-    "server-down": _DOWN,
-    "configuration-rolled-back": ("ROLLED BACK", ""),
-    "drift-found": ("DRIFT", "DRIFT repaired"),
-    "certificate-expiring": ("CERTIFICATE", ""),
-    "events-lost": ("EVENTS LOST", ""),
-    "test": ("TEST", ""),
-}
+_ONE_LINE = SMTP.clone(max_line_length=998)  # a header that begins with a fold has no subject for some
 _LOOK: Mapping[str, str] = {
     "split-brain": "lbkit pair status",
     "failover": "lbkit pair status",
@@ -60,7 +47,7 @@ class Letter(NamedTuple):
 class Scene:
     """What a letter says besides its incidents. `left`: of each VIP the real servers that serve, as far as is known.
 
-    `peer`: the other node, "": there is none.
+    `peer`: the other node, "": there is none. `besides`: what else is not well.
     """
 
     site: str
@@ -68,27 +55,30 @@ class Scene:
     version: str
     left: Mapping[str, Sequence[str]] = field(default_factory=dict)
     peer: str = ""
+    besides: Sequence[Incident] = ()
 
 
 def letter_of(due: Due, scene: Scene) -> Letter:
     """What is said of these incidents."""
     is_end = due.what == "end"
-    incidents = sorted(due.incidents, key=lambda one: list(_HEADLINES).index(one.kind))
-    said = [_ended(one) if is_end else "\n".join(_begun(one, scene)) for one in incidents[:_LISTED]]
-    if len(incidents) > _LISTED:
-        said.append(f"And {len(incidents) - _LISTED} more of the kind.")
+    incidents = worst_first(due.incidents)
+    shown = incidents[:_LISTED]
+    said = [_ended(one) if is_end else "\n".join(_begun(one, scene, _LISTED // len(shown) + 1)) for one in shown]
+    if more := [name(one, scene.peer) for one in incidents[_LISTED:]]:
+        said.append(_paragraph(f"And {len(more)} more: {listed(counted(more))}."))
+    if scene.besides and (is_end or any(one.kind == "failover" for one in incidents)):
+        said.append(_paragraph(f"Also not well: {headline(scene.besides, False, scene.peer)}."))
     look = "\n".join(f"    {_one_line(one)}" for one in _commands(incidents, is_end))
     body = "\n\n".join([*said, f"To look further, on {scene.node}:\n{look}", signature(scene)])
-    return Letter(subject(scene.site, _headline(incidents, is_end, scene)), body + "\n", due.ident, _threads(incidents))
+    threads = tuple(one for one in _threads(incidents) if one != due.ident)
+    return Letter(subject(scene.site, headline(incidents, is_end, scene.peer)), body + "\n", due.ident, threads)
 
 
 def joined(mails: Sequence[tuple[float, str, str]], scene: Scene) -> Letter:
     """One for many that could not be sent: of each the moment, the subject and the ident."""
-    lines = [_paragraph(f"{moment(when)}: {said}", "    ") for when, said, _ in mails[:_JOINED]]
-    if len(mails) > _JOINED:
-        lines.append(f"    and {len(mails) - _JOINED} more")
+    lines = [_paragraph(f"{moment(when)}: {said}", "    ") for when, said, _ in mails]
     head = _paragraph(f"{len(mails)} mails could not be sent, and were too many to be kept. They were about:")
-    look = f"To see all of it, on {scene.node}:\n    lbkit log"
+    look = f"To see all of it, on {scene.node}:\n    {_log_since(mails[0][0])}"
     body = "\n\n".join([head, "\n".join(lines), look, signature(scene)])
     return Letter(subject(scene.site, f"{len(mails)} mails in one"), body + "\n", f"{mails[0][2]}.joined")
 
@@ -111,86 +101,59 @@ def content(letter: Letter, sender: str, to: Iterable[str], when: float) -> str:
     message["From"] = sender
     message["To"] = ", ".join(to)
     message["Subject"] = letter.subject
-    message["Date"] = format_datetime(_local(when))
+    message["Date"] = format_datetime(local(when))
     message["Message-ID"] = f"<{letter.ident}@{domain}>"
     if letter.references:
         message["References"] = " ".join(f"<{one}@{domain}>" for one in letter.references)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence answers it
     message.set_content(letter.body, cte="7bit" if letter.body.isascii() else "quoted-printable")
-    return message.as_bytes().decode("ascii")
+    return message.as_bytes(policy=_ONE_LINE).decode("ascii")
 
 
 def _threads(incidents: Iterable[Incident]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.thread for one in incidents if one.thread))[:_LISTED]
 
 
-# --- the subject ---
-
-
-def _headline(incidents: Sequence[Incident], is_end: bool, scene: Scene) -> str:
-    names: dict[str, list[str]] = {}
-    for one in incidents:
-        names.setdefault(_HEADLINES[one.kind][is_end], []).append(_name(one, scene))
-    parts = [f"{word}: {_some(of_word)}" for word, of_word in names.items()]
-    if is_end:
-        begun = min(event.when for one in incidents for event in one.first.values())
-        well = max(one.back or begun for one in incidents)
-        word, colon, rest = parts[0].partition(":")
-        parts[0] = f"{word} after {lasted(well - begun)}{colon}{rest}"
-    return "; ".join(parts)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _name(incident: Incident, scene: Scene) -> str:
-    event = next(iter(incident.first.values()))
-    match incident.kind:
-        case "server-down":
-            where = event.vip if len(incident.first) == 1 else f"{len(incident.first)} VIPs"
-            return f"{event.server} ({where})"
-        case "vip-down":
-            return f"VIP {event.vip}"
-        case "failover":
-            return f"{event.node} {'has' if event.details.get('to') == 'master' else 'no longer has'} the VIPs"
-        case "peer-lost":
-            return scene.peer or f"seen by {event.node}"
-        case "split-brain" | "events-lost":
-            return f"seen by {event.node}"
-        case "drift-found":
-            return str(event.details.get("engine", event.node))
-        case "certificate-expiring":
-            return f"{event.details.get('name', event.node)}, {event.details.get('days', '?')} days left"
-        case "configuration-rolled-back":
-            return f"configuration of {event.node}"
-    return f"mail of {event.node} arrives"
-
-
-# --- the body ---
-
-
-def _begun(incident: Incident, scene: Scene) -> Iterator[str]:
+def _begun(incident: Incident, scene: Scene, most: int) -> Iterator[str]:
+    """`most`: places that are told in full."""
     events = list(incident.first.values())
     if incident.kind != "server-down":
         yield _paragraph(_sentence(events[0]))
         yield f"    {moment(events[0].when)}"
         if events[0].who:
             yield _paragraph(f"By {events[0].who}{f': {events[0].why}' if events[0].why else ''}", "    ")
+        yield from _comes_and_goes(incident)
         return
     since = min(one.when for one in events)
     where = events[0].vip if len(events) == 1 else f"{len(events)} VIPs"
     yield _paragraph(f"{events[0].server} ({events[0].address}) is down in {where}.")
     yield f"    since {moment(since)}"
-    for event in events[:_LISTED]:
+    yield from _comes_and_goes(incident)
+    for alike in _alike(events[:most]):
         yield ""
-        yield _paragraph(_sentence(event), "  ")
-        if event.step:
-            yield _paragraph(f"step {event.step}, reason {event.reason or 'unknown'}", "    ")
-        yield _paragraph(f"left in {event.vip}: {', '.join(scene.left.get(event.vip, ())) or 'nobody'}", "    ")
-    if len(events) > _LISTED:
-        yield f"\n  And in {len(events) - _LISTED} more VIPs."
+        yield _paragraph(_sentence(alike[0]), "  ")
+        if alike[0].step:
+            yield _paragraph(f"step {alike[0].step}, reason {alike[0].reason or 'unknown'}", "    ")
+        for event in alike:
+            yield _paragraph(f"left in {event.vip}: {', '.join(scene.left.get(event.vip, ())) or 'nobody'}", "    ")
+    if more := [event.vip for event in events[most:]]:
+        yield ""
+        yield _paragraph(f"And in {listed(more)}.", "  ")
+
+
+def _alike(events: Iterable[Event]) -> Iterable[list[Event]]:
+    """Those that went for the same reason are told together."""
+    found: dict[tuple[str, ...], list[Event]] = {}
+    for event in events:
+        how = (event.server, event.step, event.reason)
+        found.setdefault(how if event.step else (*how, event.vip), []).append(event)
+    return found.values()
+
+
+def _comes_and_goes(incident: Incident) -> Iterator[str]:
+    if incident.again:
+        text = f"It comes and goes, {incident.again + 1} times by now: its end is told once it has been well for"
+        yield _paragraph(f"{text} {lasted(incident.calm)}.", "    ")
 
 
 def _ended(incident: Incident) -> str:
@@ -200,13 +163,15 @@ def _ended(incident: Incident) -> str:
     head = {
         "server-down": f"{events[0].server} ({events[0].address}) is up again",
         "vip-down": f"{events[0].vip} is served again",
-        "peer-lost": "The nodes of the pair see each other again",
+        "peer-lost": "The other node could take the VIPs over again",
         "split-brain": "The split brain is over",
         "drift-found": f"{incident.subject.partition(' ')[2]} is as it should be again",
     }[incident.kind]
     vips = [event.vip for event in events if event.server]
-    where = f" in {', '.join(vips[:_LISTED])}{' and others' if len(vips) > _LISTED else ''}" if vips else ""
+    where = f" in {listed(vips)}" if vips else ""
     lines = [f"    from  {moment(since)}", f"    to    {moment(well)}, {lasted(well - since)}"]
+    if incident.times > 1:
+        lines.append(f"    It came and went {incident.times} times.")
     return "\n".join([_paragraph(f"{head}{where}."), *lines])
 
 
@@ -215,34 +180,16 @@ def _commands(incidents: Sequence[Incident], is_end: bool) -> list[str]:
     if not is_end:
         events = [event for one in incidents if one.kind in _DOWN_KINDS for event in one.first.values()]
         found |= dict.fromkeys(" ".join(filter(None, ("lbkit why", one.vip, one.server))) for one in events)
-    return [*list(found)[: _COMMANDS - 1], "lbkit log --since 1h"]
+    begun = min(event.when for one in incidents for event in one.first.values())
+    return [*list(found)[: _COMMANDS - 1], _log_since(begun)]
+
+
+def _log_since(when: float) -> str:
+    """Whenever it is typed."""
+    return f"lbkit log --since {local(max(0.0, when - _BEFORE)):%Y-%m-%dT%H:%M}"
 
 
 _DOWN_KINDS = frozenset({"vip-down", "server-down"})
-
-
-def moment(when: float) -> str:
-    """Local time, with its zone."""
-    return f"{_local(when):%a %Y-%m-%d %H:%M:%S %Z}"
-
-
-def lasted(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
-    whole = max(0, round(seconds))
-    if whole < 90:
-        return f"{whole} s"
-    minutes = round(whole / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 36:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
-def _local(when: float) -> datetime:
-    return datetime.fromtimestamp(when).astimezone()
 
 
 def _sentence(event: Event) -> str:

@@ -22,9 +22,10 @@ from lbkit.alerts.smtp import Carrier
 from lbkit.errors import CannotRun, LbkitError, Misuse
 from lbkit.site.model import Site
 from lbkit.state.events import Event
-from lbkit.state.intents import Intents, state_folder
+from lbkit.state.folder import state_folder
+from lbkit.state.intents import Intents
 from lbkit.state.log import record
-from lbkit.state.node import peer_of
+from lbkit.state.node import node_of, peer_of
 
 VERSION = 1
 _UNDELIVERED = "undelivered"  # a detail of the events about mail itself: a mail about those would go the same way
@@ -89,14 +90,17 @@ class Mail:
             for vip in self._site.vips
             if vip.label in vips
         }
-        return Scene(self._site.name, socket.gethostname(), version("lbkit-core"), left, self._peer())
+        besides = self._incidents.besides(due)
+        node, peer = self._nodes()
+        return Scene(self._site.name, node, version("lbkit-core"), left, peer, besides)
 
-    def _peer(self) -> str:
+    def _nodes(self) -> tuple[str, str]:
+        """This one and the other one, "": there is none."""
         try:
-            peer = peer_of(self._site)
+            node, peer = node_of(self._site), peer_of(self._site)
         except Misuse:  # the letter goes out without that
-            return ""
-        return peer.name if peer else ""
+            node = peer = None
+        return node.name if node else socket.gethostname(), peer.name if peer else ""
 
     def _taken_out(self) -> set[tuple[str, str]]:
         """By operators."""
@@ -110,7 +114,7 @@ class Mail:
         return Waiting(letter.ident, letter.subject, sender, to, content(letter, sender, to, now), now, now)
 
     def _join(self, mails: Sequence[Waiting]) -> Waiting:
-        scene = Scene(self._site.name, socket.gethostname(), version("lbkit-core"))
+        scene = Scene(self._site.name, self._nodes()[0], version("lbkit-core"))
         letter = joined([(mail.made, mail.subject, mail.ident) for mail in mails], scene)
         one = self._waiting(letter, mails[0].sender, mails[0].to)
         one.made = mails[-1].made
@@ -130,15 +134,27 @@ class Mail:
             values = {**head, "incidents": rest[:number]}
             self._incidents = Incidents.of(values, self._alerts.gather, self._routes)
             for mail in map(Waiting.of, rest[number:]):
+                self._readdress(mail)
                 self._outbox.add(mail)
         except (LbkitError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             aside = self._path.with_name("alerts.json.broken")
-            log.warning(
-                "%s is not what this lbkit writes; it is put aside as %s, and mail begins anew", self._path, aside
-            )
             os.replace(self._path, aside)
             self._incidents = Incidents(self._alerts.gather, self._routes)
             self._outbox = Outbox(self._join, self._clock)
+            text = (
+                f"{self._path} is not what this lbkit writes. It is put aside as {aside}: the mails in it are not sent."
+            )
+            record(Event("events-lost", text), state=self._state)
+
+    def _readdress(self, mail: Waiting) -> None:
+        """An address that the site does not have any more was corrected, since the mail could not go there."""
+        routes = self._routes.all
+        known = {who for route in routes for who in route.to}
+        mail.to = tuple(who for who in mail.to if who in known) or self._alerts.to
+        if mail.sender not in {route.sender for route in routes}:
+            sender = self._alerts.sender
+            mail.content = mail.content.replace(f"From: {mail.sender}", f"From: {sender}", 1)
+            mail.sender = sender
 
     def _keep(self) -> None:
         """Write it where anything but the time has changed."""

@@ -38,12 +38,15 @@ def exchanges(domain: str) -> list[str]:
 
 
 def resolver() -> Resolver:
-    """Of this machine's settings as they are now. Raises CannotRun without dnspython."""
+    """Of this machine's settings as they are now. Raises CannotRun without them, or without dnspython."""
     try:
-        from dns.resolver import Resolver
+        from dns.resolver import NoResolverConfiguration, Resolver
     except ImportError:
         raise CannotRun(
             "the mail server of a domain is asked of the DNS with dnspython, which is not installed: "
             "pip install 'lbkit-core[mail]', or give a smart_host."
         ) from None
-    return Resolver()
+    try:
+        return Resolver()
+    except NoResolverConfiguration:
+        raise CannotRun("/etc/resolv.conf names no DNS server. Name one there, or give a smart_host.") from None

@@ -22,7 +22,7 @@ _ROUND = 30.0  # seconds after which no other mail is begun
 class Waiting:
     """A mail. `to`: those who do not have it yet. `content`: all of it, as it is sent. `why`: what kept it the last time.
 
-    `made`, `due`: seconds since the epoch.
+    `made`, `due`: seconds since the epoch. `alone`: a server may have it, so that it is tried in its own time.
     """
 
     ident: str
@@ -34,6 +34,7 @@ class Waiting:
     due: float
     tries: int = 0
     why: str = ""
+    alone: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -97,7 +98,9 @@ class Outbox:
         ways = set[str]().union(*(carrier.ways(one.to) for one in self._waiting if self._is_due(one)))
         lost: list[Lost] = []
         until = time.monotonic() + _ROUND
-        for mail in [one for one in self._waiting if carrier.ways(one.to) & ways]:
+        for mail in [
+            one for one in self._waiting if self._is_due(one) or (carrier.ways(one.to) & ways and not one.alone)
+        ]:
             if time.monotonic() >= until:
                 break
             outcome = carrier.send(mail.sender, mail.to, mail.content)
@@ -120,6 +123,7 @@ class Outbox:
             yield Lost(mail, "; ".join(f"{who}: {why}" for who, why in outcome.refused.items()))
         mail.to = tuple(who for who in mail.to if who in outcome.later)
         mail.why = next(iter(outcome.later.values()), "")
+        mail.alone = outcome.unanswered
         if mail.to and self._clock() - mail.made > GIVEN_UP:
             yield Lost(mail, mail.why)
             mail.to = ()

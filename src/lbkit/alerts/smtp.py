@@ -22,19 +22,22 @@ _FOR_GOOD = 500  # replies from here on
 
 
 class Outcome(NamedTuple):
-    """Of one mail: who has it, who never will, and who may later; with why."""
+    """Of one mail: who has it, who never will, and who may later; with why. `unanswered`: a server may have it."""
 
     taken: tuple[str, ...] = ()
     refused: Mapping[str, str] = {}
     later: Mapping[str, str] = {}
+    unanswered: bool = False
 
 
 class Carrier:
-    """For one round of mails: a server that could not be reached is not tried again."""
+    """For one round of mails: a server that could not be reached is not tried again, nor is a domain asked for again."""
 
     def __init__(self, alerts: Alerts) -> None:
         self._alerts = alerts
-        self._away: dict[str, str] = {}
+        self._known: dict[str, list[str]] = {}  # hosts, by way
+        self._away: dict[str, str] = {}  # why, by host
+        self._is_there = False  # the server that was gone to last
 
     def ways(self, to: Sequence[str]) -> set[str]:
         """What these recipients hang on: their domains, or "": the smart host."""
@@ -51,24 +54,29 @@ class Carrier:
         for one in outcomes:
             refused |= one.refused
             later |= one.later
-        return Outcome(tuple(who for one in outcomes for who in one.taken), refused, later)
+        taken = tuple(who for one in outcomes for who in one.taken)
+        return Outcome(taken, refused, later, any(one.unanswered for one in outcomes))
 
     def _by(self, way: str, sender: str, to: Sequence[str], content: str) -> Outcome:
-        if way in self._away:
-            return Outcome(later=dict.fromkeys(to, self._away[way]))
-        try:
-            hosts = self._hosts(way)
-        except CannotRun as e:
-            hosts, self._away[way] = [], str(e)
-        else:
-            if not hosts:
-                return Outcome(refused=dict.fromkeys(to, f"{way} takes no mail (its MX says so)"))
-        for host in hosts[:_EXCHANGES]:
+        if way not in self._known:
+            try:
+                self._known[way] = self._hosts(way)[:_EXCHANGES]
+            except CannotRun as e:
+                self._known[way], self._away[way] = [way], str(e)
+        why = f"{way} takes no mail (its MX says so)"
+        for host in self._known[way]:
+            if host in self._away:
+                why = self._away[host]
+                continue
             try:
                 return self._hand_over(host, sender, to, content)
             except LbkitError as e:
-                self._away[way] = str(e)
-        return Outcome(later=dict.fromkeys(to, self._away[way]))
+                why = str(e)
+                if not self._is_there:  # else it may take the next mail
+                    self._away[host] = why
+        if not self._known[way]:
+            return Outcome(refused=dict.fromkeys(to, why))
+        return Outcome(later=dict.fromkeys(to, why), unanswered=not self._away.keys() >= set(self._known[way]))
 
     def _hosts(self, way: str) -> list[str]:
         return [self._alerts.smart_host] if self._alerts.smart_host else exchanges(way)
@@ -84,24 +92,29 @@ class Carrier:
         except ssl.SSLError as e:
             if self._is_strict:
                 raise CannotRun(_no_tls(f"{host}:{self._port}", e)) from None
-        except (OSError, UnicodeError) as e:
+        except (OSError, ValueError) as e:
             raise CannotRun(_in_words(f"{host}:{self._port}", e)) from None
         try:  # one that offers TLS and can't do it
             return self._talk(host, sender, to, content, False)
-        except (OSError, UnicodeError) as e:
+        except (OSError, ValueError) as e:
             raise CannotRun(_in_words(f"{host}:{self._port}", e)) from None
 
     def _talk(self, host: str, sender: str, to: Sequence[str], content: str, tls: bool) -> Outcome:
+        self._is_there = False
         with greeted(host, self._port) as client:
             if tls:
                 self._secure(client, host)
             if self._alerts.user:
                 self._log_in(client, host)
+            self._is_there = True
             refused: Mapping[str, tuple[int, bytes | str]]
             try:
                 refused = client.sendmail(sender, list(to), content.encode("ascii"))
-            except smtplib.SMTPRecipientsRefused as e:
-                refused = e.recipients
+            except smtplib.SMTPSenderRefused as e:
+                return Outcome(later=dict.fromkeys(to, _in_words(f"{host}:{self._port}", e)))
+            except smtplib.SMTPRecipientsRefused as e:  # by all of them, or it hung up (421): then nobody has it
+                *_, last = e.recipients.values()
+                refused = dict.fromkeys(to, last) | e.recipients
             except smtplib.SMTPDataError as e:
                 refused = dict.fromkeys(to, (e.smtp_code, e.smtp_error))
         said = {one: (code, _said(code, words)) for one, (code, words) in refused.items()}
@@ -118,7 +131,15 @@ class Carrier:
 
     def _secure(self, client: smtplib.SMTP, host: str) -> None:
         if client.has_extn("starttls"):
-            client.starttls(context=self._context())
+            try:
+                client.starttls(context=self._context())
+            except smtplib.SMTPResponseException:  # it can't now, and goes on without (RFC 3207 section 4)
+                if self._is_strict:
+                    raise
+            except ssl.SSLError:
+                raise
+            except OSError as e:
+                raise ssl.SSLError(0, str(e)) from None
             client.ehlo_or_helo_if_needed()
         elif self._is_strict:
             raise CannotRun(
@@ -154,8 +175,12 @@ class Carrier:
             raise CannotRun(
                 f"{where} refuses the login of {user} ({e.smtp_code}). Correct user, or {self._alerts.password_file}."
             ) from None
-        except smtplib.SMTPNotSupportedError:
-            raise CannotRun(f"{where} takes no login. Take user out of [alerts], or give another smart_host.") from None
+        except smtplib.SMTPException as e:
+            if type(e) not in (smtplib.SMTPException, smtplib.SMTPNotSupportedError):
+                raise
+            raise CannotRun(
+                f"{where} takes no login by CRAM-MD5, PLAIN or LOGIN. Take user out of [alerts], or give another smart_host."
+            ) from None
 
 
 def _domain(address: str) -> str:
@@ -171,12 +196,16 @@ def _no_tls(where: str, error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"its certificate is not trusted: {error.verify_message.rstrip('.')}"
     else:
-        why = f"TLS with it fails: {error.reason or error}"
+        why = f"TLS with it fails: {getattr(error, 'reason', None) or error}"
     return f"{where}: {why}. Correct smart_host or ca_file in [alerts], or renew its certificate."
 
 
-def _in_words(where: str, error: OSError | UnicodeError) -> str:
+def _in_words(where: str, error: OSError | ValueError) -> str:
     match error:
+        case smtplib.SMTPResponseException() if error.smtp_code < 0:
+            return (
+                f"{where} speaks another language. Is that a mail server? Correct smart_host, or its port, in [alerts]."
+            )
         case smtplib.SMTPSenderRefused():
             said = _said(error.smtp_code, error.smtp_error)
             return (
@@ -184,10 +213,10 @@ def _in_words(where: str, error: OSError | UnicodeError) -> str:
             )
         case smtplib.SMTPResponseException():
             return f"{where} takes no mail now: {_said(error.smtp_code, error.smtp_error)}. Its log says why."
-        case smtplib.SMTPException():
-            return f"{where} hangs up, or is silent for too long. Is that a mail server? Its log says why."
         case socket.gaierror() | UnicodeError():
             return f"{where}: the name is not found. Correct it in [alerts], or repair the DNS."
+        case smtplib.SMTPException() | ValueError():
+            return f"{where} hangs up, or is silent for too long. Is that a mail server? Its log says why."
         case TimeoutError():
             return f"{where} does not answer. Check smart_host in [alerts], and that a firewall lets this node there."
     why = error.strerror or str(error)

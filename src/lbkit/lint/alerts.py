@@ -15,6 +15,7 @@ from lbkit.site.reporting import Alerts
 from lbkit.tls.files import password
 
 _KEY: Key = ("alerts",)
+_TLS_FIRST = 465  # RFC 8314
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
@@ -34,6 +35,9 @@ def _error(rule: str, key: Key, message: str) -> Problem:
 
 def _server(alerts: Alerts) -> Iterator[Problem]:
     if alerts.smart_host is not None:
+        if alerts.smart_host_port == _TLS_FIRST:
+            message = "at port 465 TLS comes before the first word, which lbkit does not speak. Give 587, or 25."
+            yield _error("contradiction", (*_KEY, "smart_host_port"), message)
         return
     if "smart_host_port" in alerts.model_fields_set:
         message = (
@@ -94,6 +98,7 @@ def _addresses(draft: Draft, alerts: Alerts) -> Iterator[tuple[Key, str]]:
 
 
 def _domain(key: Key, address: str) -> Iterator[Problem]:
-    if "." not in address.rpartition("@")[2]:
+    labels = address.rpartition("@")[2].split(".")
+    if len(labels) == 1 or not all(labels):
         message = f"{address} has no full domain: mail servers turn it away. Give one such as lb@hospital.example."
         yield Problem("warning", "mail-domain", key, message)

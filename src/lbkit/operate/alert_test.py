@@ -10,10 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lbkit.alerts.recipients import Routes
 from lbkit.errors import CannotRun, EngineError, Misuse
 from lbkit.lint import lint
 from lbkit.site.findings import Finding, SiteInvalid
 from lbkit.site.load import Kinds, load_site
+from lbkit.site.model import Site
+from lbkit.site.reporting import Alerts
 from lbkit.state.agent import Agent, AgentState
 from lbkit.state.events import Event
 from lbkit.state.log import EventLog, Place
@@ -31,11 +34,15 @@ _LATE = (
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One receiver. `taken`: it has the event. `trouble`: what keeps it from taking it, or from sending it; "": nothing."""
+    """One receiver. `taken`: it has the event. `trouble`: what keeps it from taking it, or from sending it; "": nothing.
+
+    `to`: to whom mail goes, and by which server.
+    """
 
     receiver: str
     taken: bool
     trouble: str = ""
+    to: str = ""
 
     @property
     def is_well(self) -> bool:
@@ -49,7 +56,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class AlertTest:
-    """What became of event `ident`. `passive`: this node is one that tells nobody, as long as the other one is master."""
+    """What became of event `ident`. `passive`: the other node is master, and tells what happens; mail of a test goes out."""
 
     ident: str
     receivers: tuple[Tried, ...]
@@ -81,7 +88,7 @@ def alert_test(
         raise EngineError("the agent only observes, and tells nobody. Start it without --observe.")
     event, behind = _recorded(EventLog(state))
     taken = _wait(Places(state), names, behind, timeout)
-    return AlertTest(event.ident, tuple(_tried(names, taken, agent.state().receivers)), _is_passive(before))
+    return AlertTest(event.ident, tuple(_tried(site, names, taken, agent.state().receivers)), _is_passive(before))
 
 
 def _keeps_alerts(found: Finding) -> bool:
@@ -117,7 +124,14 @@ def _wait(places: Places, names: tuple[str, ...], behind: Place, timeout: float)
         time.sleep(_LOOKS_EVERY)
 
 
-def _tried(names: tuple[str, ...], taken: set[str], troubles: Mapping[str, str]) -> Iterator[Tried]:
+def _tried(site: Site, names: tuple[str, ...], taken: set[str], troubles: Mapping[str, str]) -> Iterator[Tried]:
     for name in names:
         trouble = troubles.get(name, _UNKNOWN)
-        yield Tried(name, name in taken, trouble or ("" if name in taken else _LATE))
+        to = _to(site, site.alerts) if name == "mail" and site.alerts else ""
+        yield Tried(name, name in taken, trouble or ("" if name in taken else _LATE), to)
+
+
+def _to(site: Site, alerts: Alerts) -> str:
+    who = dict.fromkeys(who for route in Routes(site, alerts).all for who in route.to)
+    by = f"{alerts.smart_host}:{alerts.smart_host_port}" if alerts.smart_host else "the mail servers of their domains"
+    return f"{', '.join(who)}, by {by}"

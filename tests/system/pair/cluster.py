@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -12,8 +11,8 @@ from typing import Any
 
 from interop.agents import eventually
 from interop.remotes import program
-from system.pair.lan import LB1, LB2, RIPS, Lan, pair_lan
-from system.pair.nodes import LOGS, PATH, PROGRAMS, Node
+from system.pair.lan import BACK, LB1, LB2, RIPS, Lan, pair_lan
+from system.pair.nodes import LOGS, PATH, PROGRAMS, Node, signalled
 from system.pair.traffic import speaking
 from unit.site_text import server, site, vip
 
@@ -101,12 +100,13 @@ class Cluster:
 
     def restore(self) -> None:
         """As it was at first, whatever a test did: cables, processes, what operators asked for."""
+        for machine in BACK:
+            self.lan.plug(machine)
+            self.lan.link_up(machine)
         for node in self.lan.nodes:
-            self.lan.plug(node.name)
-            self.lan.link_up(node.name)
             for name in PROGRAMS:
                 for pid in node.pids(name):
-                    os.kill(pid, signal.SIGCONT)
+                    signalled(pid, signal.SIGCONT)
             for name in ("prefer", "maintenance"):
                 if node.file(f"/var/lib/lbkit/{name}").exists():
                     node.file(f"/var/lib/lbkit/{name}").write_text("0\n")

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -128,14 +129,14 @@ class Node:
         return sorted(
             int(one.name)
             for one in Path("/proc").glob("[0-9]*")
-            if _is(one, name) and self._identity(int(one.name)) == here
+            if self._identity(int(one.name)) == here and _is(one, name)
         )
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> list[int]:
         """Signal all of these; none is left when it was SIGKILL. Which they were."""
         pids = self.pids(name)
         for pid in pids:
-            os.kill(pid, number)
+            signalled(pid, number)
         if number == signal.SIGKILL:
             eventually(lambda: not set(self.pids(name)) & set(pids))
         return pids
@@ -144,7 +145,7 @@ class Node:
         """Everything that runs here dies at once, as with the machine."""
         for name in PROGRAMS:
             for pid in self.pids(name):
-                os.kill(pid, signal.SIGKILL)
+                signalled(pid, signal.SIGKILL)
 
     def addresses(self) -> set[str]:
         """Those of its interfaces now, but the loopback's; read without a process, since tests look again and again."""
@@ -176,6 +177,12 @@ class Node:
 
 PROGRAMS = ("keepalived", "haproxy", "agent", "sshd")
 _ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def signalled(pid: int, number: int) -> None:
+    """Where it is still there: sshd's children come and go."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _is(process: Path, name: str) -> bool:
