@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -60,7 +61,9 @@ def write_beside(path: Path, content: bytes, mode: int, owner: tuple[int, int] =
 
 
 def way_out(error: OSError, otherwise: str) -> str:
-    """What to do where a file can't be written: `otherwise`, unless the disk is full."""
+    """What to do where a file can't be written: `otherwise`, unless the disk is full or read-only."""
+    if error.errno == errno.EROFS:
+        return "Mount that disk for writing; if it was until now, dmesg says what is wrong with it."
     return "Make room there (df -h)." if error.errno in (errno.ENOSPC, errno.EDQUOT) else otherwise
 
 
@@ -91,7 +94,9 @@ def locked(path: Path, timeout: float, mode: int = 0o600, group: int = -1) -> It
     except OSError as e:
         raise CannotRun(f"{path} can't be opened: {e.strerror}. Check the folder and who may write it.") from None
     try:
-        if os.fstat(fd).st_uid == os.geteuid():
+        found = os.fstat(fd)
+        given = stat.S_IMODE(found.st_mode) == mode and group in (-1, found.st_gid)
+        if found.st_uid == os.geteuid() and not given:  # what is right is left alone: the disk may be read-only by now
             os.fchown(fd, -1, group)
             os.fchmod(fd, mode)
         _wait_for(fd, path, timeout)

@@ -95,14 +95,15 @@ def test_what_is_not_done_leaves_none(site: Operated) -> None:
 def test_a_clear_and_a_pin_leave_one_event_each(site: Operated) -> None:
     for number in range(1, 4):
         site.named("SOURCE", f"127.0.6.{number}")
-    tables.clear(site.site, "SOURCE", key="127.0.6.1", state=site.state)
+    tables.clear(site.site, "SOURCE", key="127.0.6.1", state=site.state, why="ticket 4711")
     tables.clear(site.site, "SOURCE", state=site.state)
     assert site.named("LAST") == "one"
-    tables.pin(site.site, "LAST", "two", state=site.state)
+    tables.pin(site.site, "LAST", "two", state=site.state, why="it is faster")
     one, every, pinned = left(site)
     assert (one.kind, one.about, one.details) == ("table-cleared", "SOURCE", {"entries": 1, "key": "127.0.6.1"})
-    assert one.text.startswith("the entry of 127.0.6.1 of table SOURCE taken out")
+    assert one.text.startswith("1 entry of table SOURCE taken out")  # it goes into logs, and may be a client's
     assert every.details == {"entries": 2}
+    assert (one.why, every.why, pinned.why) == ("ticket 4711", "", "it is faster")
     assert (pinned.kind, pinned.about, pinned.address) == ("table-pinned", "LAST/two", "127.0.0.2")
     assert pinned.text == "LAST is pinned to two (before: one)"
 

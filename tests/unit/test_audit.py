@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import pwd
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from unit.site_text import server, site, vip
@@ -20,10 +22,12 @@ from lbkit.operate.replace_node import replace_node
 from lbkit.operate.sync import Sync
 from lbkit.pair.link import Link
 from lbkit.pair.meeting import Invitation
+from lbkit.site.model import Ssh
 from lbkit.state import applied
 from lbkit.state.intents import Intent
 from lbkit.state.log import EventLog
 from lbkit.state.who import from_where, who_asks
+from lbkit_cli.pair_setup import _Meeting, _take
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +62,35 @@ def logged(folder):
     return list(EventLog(folder).all())
 
 
+# --- who ---
+
+_WHO = "from lbkit.state.who import who_asks; print(who_asks().partition('@')[0])"
+
+
+def asked_by(setting, **environment):
+    """Who it is said to be in a process whose login is `setting`, "": nobody's; None where the kernel lets nobody set it."""
+    login = f"if {setting!r}: open('/proc/self/loginuid', 'w').write({setting!r})\n"
+    ran = subprocess.run(
+        [sys.executable, "-c", login + _WHO], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    return ran.stdout.strip() if not ran.returncode else None
+
+
+def test_it_is_who_logged_in_whatever_su_and_the_environment_say():
+    found = asked_by("65534", SUDO_USER="somebody-else")
+    if found is None:
+        pytest.skip("the kernel keeps no logins, or does not let this user set one")
+    assert found == "nobody"
+    assert asked_by("54321") == "54321"
+
+
+def test_without_a_login_it_is_who_called_sudo_or_the_user_of_the_process():
+    if Path("/proc/self/loginuid").exists() and Path("/proc/self/loginuid").read_text() != str(2**32 - 1):
+        pytest.skip("this is run by somebody who has logged in")
+    assert asked_by("", SUDO_USER="anna") == "anna"
+    assert asked_by("") == pwd.getpwuid(os.getuid()).pw_name
+
+
 # --- from where ---
 
 
@@ -86,7 +119,8 @@ _CLEAN = {name: value for name, value in os.environ.items() if name != "SSH_CONN
 
 
 def test_sudo_takes_the_connection_away_and_the_shell_that_called_it_has_it_still():
-    shell = ["sh", "-c", '(env -u SSH_CONNECTION "$0" -c "$1"; true); true', sys.executable, _ASKS]
+    root = '"$0" -c "$1"; true'  # as of `sudo -i`: another shell in between
+    shell = ["sh", "-c", f'(env -u SSH_CONNECTION sh -c \'{root}\' "$0" "$1"; true); true', sys.executable, _ASKS]
     ran = subprocess.run(
         shell, env=_CLEAN | {"SSH_CONNECTION": "192.0.2.7 1 192.0.2.11 22"}, capture_output=True, text=True, check=True
     )
@@ -207,10 +241,32 @@ def test_a_failover_leaves_an_event_as_it_begins_though_nothing_comes_of_it(here
     failover(here, Order(force=True, dry_run=True))
     assert logged(tmp_path) == []
     with pytest.raises(NotDone):
-        failover(here, Order(force=True))
+        failover(here, Order(force=True, why="new memory"))
     (event,) = logged(tmp_path)
-    assert (event.kind, event.who) == ("failover-asked", who_asks())
+    assert (event.kind, event.who, event.why) == ("failover-asked", who_asks(), "new memory")
     assert event.details == {"old": "lb1", "new": "lb2", "sessions": "cut"}
+
+
+def test_a_node_that_gives_the_vips_up_unasked_is_in_maintenance_and_the_log_says_so(here, tmp_path, monkeypatch):
+    monkeypatch.setattr("lbkit.operate.failover.held", lambda site: ["192.0.2.50"])
+    monkeypatch.setattr("lbkit.operate.failover.move_unasked", lambda *rest: (0.1, 0))
+    failover(here, Order(force=True))
+    asked, begun = logged(tmp_path)
+    assert (asked.kind, begun.kind, begun.text) == ("failover-asked", "maintenance-begun", "lb2 is in maintenance")
+    assert begun.why == "failover"
+
+
+def test_a_node_that_is_let_in_leaves_an_event_where_that_is_new(tmp_path, monkeypatch):
+    monkeypatch.setenv("LBKIT_STATE", str(tmp_path))
+    new = iter((True, False))
+    monkeypatch.setattr("lbkit.pair.meeting.let_in", lambda *rest: next(new))
+    monkeypatch.setattr("lbkit.pair.meeting.know", lambda *rest: False)
+    way = Ssh.model_validate({"user": pwd.getpwuid(os.getuid()).pw_name})
+    for _ in range(2):
+        _take(_Meeting("lb1", tmp_path / "site.toml", None, way), Invitation("lb2", "ssh-ed25519 A", ()))
+    (event,) = logged(tmp_path)
+    assert (event.kind, event.text) == ("node-let-in", f"lb2 may run lbkit pair-receive here, as {way.user}")
+    assert (event.who, event.details) == (who_asks(), {"node": "lb2"})
 
 
 _TAKES = """
@@ -267,13 +323,13 @@ def test_what_this_node_asks_of_itself_its_verb_records(here, tmp_path):
 
 
 def test_a_failover_that_the_other_node_begins_is_in_the_log_here(here, tmp_path):
-    asked = {"value": True, "who": "anna@lb1", "from": "lb1"}
+    asked = {"value": True, "who": "anna@lb1", "why": "new memory", "from": "lb1"}
     handover.prefer(here, asked | {"old": "lb1", "new": "lb2", "sessions": "keep"})
     handover.prefer(here, asked)  # it ends so
     (event,) = logged(tmp_path)
     assert (event.kind, event.level) == ("failover-asked", "info")
     assert event.text == "the VIPs are to move from lb1 to lb2; open sessions: keep"
-    assert (event.who, event.origin) == ("anna@lb1", "node lb1")
+    assert (event.who, event.why, event.origin) == ("anna@lb1", "new memory", "node lb1")
     assert event.details == {"old": "lb1", "new": "lb2", "sessions": "keep"}
 
 

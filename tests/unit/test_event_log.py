@@ -26,7 +26,7 @@ def events(tmp_path):
 @pytest.fixture
 def small(monkeypatch):
     """Segments of two or three events, of which three are kept."""
-    monkeypatch.setattr(module, "SEGMENT", 200)
+    monkeypatch.setattr(module, "SEGMENT", 240)
     monkeypatch.setattr(module, "KEPT", 3)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +67,18 @@ def test_who_dies_at_any_line_takes_no_other_event_along(events):
     assert [text for text in kept if text.startswith("-")] == [str(-n) for n in range(1, len(outcomes) + 1)]
 
 
+def test_who_dies_as_a_segment_begins_leaves_none_that_others_may_not_write(events, monkeypatch):
+    events.append(numbered(1))
+    monkeypatch.setattr(module, "SEGMENT", 1)
+    for number in range(1, 500):
+        ended = not killed_at_line(number, ("disk.py", "state/log.py"), lambda: events.append(numbered(1)))
+        assert {stat.S_IMODE(path.stat().st_mode) for path in events.folder.glob("*.jsonl")} == {0o660}
+        if ended:
+            break
+    assert number > 50
+    assert len(segments(events)) < 20
+
+
 def test_who_holds_the_lock_too_long_is_named_and_the_event_goes_to_the_process_log(events, monkeypatch, caplog):
     events.append(numbered(1))
     monkeypatch.setattr(module, "_WAITS", 0.1)
@@ -114,6 +129,58 @@ def test_a_full_disk_is_named_with_what_to_do(events, monkeypatch):
     monkeypatch.undo()
     os.close(full)
     assert (events.folder / "00000001.jsonl").read_bytes() == before
+
+
+def test_what_the_disk_does_not_take_is_not_said_to_be_in_the_log(events, monkeypatch):
+    """A power cut right after `record` has said yes is to take nothing along: the place of who read it is kept too."""
+
+    def fails(fd):
+        raise OSError(errno.EIO, "Input/output error")
+
+    events.append(numbered(1))
+    monkeypatch.setattr(module.os, "fdatasync", fails)
+    assert not record(Event("test", "in vain"), state=events.folder.parent)
+    monkeypatch.undo()
+    assert [one.text for one in events.all()] == ["1"]
+
+
+_READ_ONLY = """
+import os, sys
+from pathlib import Path
+from lbkit.errors import CannotRun
+from lbkit.state.events import Event
+from lbkit.state.intents import Intent, Intents
+from lbkit.state.log import EventLog, record
+state, intent = Path(sys.argv[1]), Intent("WEB", "one", "drain")
+with Intents(state).alone():
+    Intents(state).record(intent)
+record(Event("test", "a"), state=state)
+os.system(f"mount -o remount,ro {state}")
+with Intents(state).alone():
+    print("alone")
+try:
+    Intents(state).record(intent)
+except CannotRun as e:
+    print(e)
+print(record(Event("test", "b"), state=state), [one.text for one in EventLog(state).all()])
+"""
+
+
+def test_on_a_disk_that_the_kernel_has_made_read_only_verbs_get_as_far_as_they_can_and_say_so(tmp_path):
+    unshare = [shutil.which("unshare") or "unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    own = [*unshare, "sh", "-c", f'mount -t tmpfs none {tmp_path} && exec "$@"', "sh"]
+    if subprocess.run([*own, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody have mounts of his own (unshare --mount)")
+    ran = subprocess.run(
+        [*own, sys.executable, "-c", _READ_ONLY, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    alone, refused, last = ran.stdout.splitlines()
+    assert (alone, last) == ("alone", "False ['a']")
+    assert refused.startswith(f"intents can't be kept in {tmp_path}: Read-only file system. ")
+    assert "dmesg" in refused
+    assert (
+        f"not in the log of events: b (events can't be kept in {tmp_path}/events: Read-only file system" in ran.stderr
+    )
 
 
 @pytest.mark.usefixtures("as_nobody")

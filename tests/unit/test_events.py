@@ -49,6 +49,7 @@ def test_an_event_is_the_same_after_json(event):
 def test_the_time_is_written_as_iso_8601_in_utc_and_what_is_empty_is_left_out():
     assert down(ident="1f").as_dict() == {
         "kind": "server-down",
+        "level": "warning",
         "text": "one is down",
         "when": "2030-03-17T17:46:40.250Z",
         "vip": "WEB",
@@ -69,6 +70,12 @@ def test_a_key_that_a_newer_lbkit_wrote_is_left_out():
         ({"kind": ["server-down"]}, "this is no event"),
         ({"text": 5}, "text of an event is 5; give a text of at most 2000 characters."),
         ({"why": "x" * 2001}, "why of an event is 'xxx"),
+        (
+            {"ident": "a\r\nEvil: 1"},
+            "ident of an event is 'a\\r\\nEvil: 1'; give at most 200 letters, digits, dots and dashes.",
+        ),
+        ({"ident": "x" * 201}, "ident of an event"),
+        ({"ident": ""}, "ident of an event"),
         ({"when": 1900000000}, "this is no event"),
         ({"when": "2030-03-17T17:46:40"}, "this is no event"),
         ({"when": "1969-12-31T23:59:59Z"}, "give seconds since the epoch"),

@@ -13,7 +13,6 @@ from unit.cut_short import killed_at_line
 
 from lbkit.errors import CannotRun, LbkitError, Misuse
 from lbkit.state.intents import Intent, Intents
-from lbkit.state.who import who_asks
 
 NOW = 1_900_000_000.0
 TEXTS = st.text(max_size=40)
@@ -321,17 +320,6 @@ def test_a_crash_at_any_line_leaves_the_old_or_the_new(store):
     assert set(outcomes) == {0, 1}
     assert outcomes == sorted(outcomes)
     assert len(outcomes) > 50
-
-
-def test_who_asks_is_the_user_who_called_sudo(monkeypatch):
-    monkeypatch.setenv("SUDO_USER", "anna")
-    assert who_asks() == f"anna@{os.uname().nodename}"
-
-
-def test_who_asks_without_sudo_is_the_user_of_the_process(monkeypatch):
-    monkeypatch.delenv("SUDO_USER", raising=False)
-    name = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    assert who_asks() == f"{name}@{os.uname().nodename}"
 
 
 def test_what_was_asked_before_can_be_put_back(tmp_path: Path) -> None:

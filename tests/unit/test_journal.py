@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,11 @@ def test_a_message_of_a_megabyte_is_cut_and_sent_with_all_fields(log: logging.Lo
     assert found["LBKIT_ORIGIN"].decode() == "😀" * 2000
 
 
+def test_the_longest_message_fits_whatever_its_characters_are(log: logging.Logger, journald: Journald) -> None:
+    log.info("😀" * (1 << 20))
+    assert journald.fields()["MESSAGE"].decode() == "😀" * LONGEST + " … (cut)"
+
+
 def test_a_traceback_is_in_the_message(log: logging.Logger, journald: Journald) -> None:
     try:
         raise ValueError("broken")
@@ -166,6 +172,29 @@ def test_a_journal_that_takes_nothing_holds_nobody_up_and_is_told_how_much_it_mi
     assert journald.fields()["MESSAGE"] == b"again"
     log.info("and again")
     assert journald.fields()["MESSAGE"] == b"and again"
+
+
+def test_a_verb_waits_a_moment_for_a_journal_that_is_busy(journald: Journald) -> None:
+    handler, log = Journal(journald.path, waits=5.0), logging.Logger("lbkit.test")
+    log.addHandler(handler)
+    taken: list[bytes] = []
+    reading = threading.Timer(0.2, lambda: taken.extend(journald.fields()["MESSAGE"] for _ in range(600)))
+    reading.start()
+    for number in range(600):  # more than the kernel keeps for it
+        log.info("%d", number)
+    reading.join()
+    handler.close()
+    assert taken == [b"%d" % number for number in range(600)]
+
+
+def test_a_journal_that_hangs_is_waited_for_once(journald: Journald) -> None:
+    handler, log = Journal(journald.path, waits=0.3), logging.Logger("lbkit.test")
+    log.addHandler(handler)
+    begun = time.monotonic()
+    for number in range(2000):
+        log.info("%d", number)
+    handler.close()
+    assert 0.3 <= time.monotonic() - begun < 3
 
 
 def test_a_journal_that_is_gone_and_comes_back_is_written_to_again(

@@ -14,8 +14,10 @@ from unit.test_cli import LBKIT, lbkit
 from unit.test_operator_commands_misuse import completed
 from unit.test_pair_commands import ran
 
+from lbkit.state import log
 from lbkit.state.events import Event
 from lbkit.state.log import EventLog
+from lbkit_cli.log import _follow
 
 __all__ = ["ran"]
 
@@ -25,8 +27,8 @@ EVENTS = [
     Event("server-down", "one of WEB is down", when=NOW - 60 * HOUR, vip="WEB", server="one", step="connect",
           reason="refused"),
     Event("vip-down", "WEB is down", when=NOW - HOUR, vip="WEB"),
-    Event("intent-set", "two of HL7 is drained", when=NOW - HOUR / 2, vip="HL7", server="two", who="bob@lb1",
-          origin="ssh 192.0.2.7", why="patches\x1b[2J"),
+    Event("intent-set", "two of HL7 is drained", when=NOW - HOUR / 2, vip="HL7", server="two", address="192.0.2.2",
+          who="bob@lb1", origin="ssh 192.0.2.7", why="patches\x1b[2J"),
 ]  # fmt: skip
 
 
@@ -82,10 +84,13 @@ def test_json_is_one_event_a_line_with_all_that_is_known(shown):
         (["--since", "2h"], [2, 3]),
         (["--since", "3d18h"], [1, 2, 3]),
         (["--since", time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(NOW - 0.75 * HOUR))], [3]),
+        (["--since", time.strftime("%H:%M:%S", time.localtime(NOW - 0.75 * HOUR))], [3]),
+        (["--since", time.strftime("%H:%M", time.localtime(NOW + 0.75 * HOUR))], [2, 3]),  # yesterday's
         (["--since", "2001-01-01"], [0, 1, 2, 3]),
         (["--vip", "WEB"], [1, 2]),
         (["--vip", "WEB", "--server", "one"], [1]),
         (["--server", "two"], [3]),
+        (["--server", "192.0.2.2"], [3]),
         (["--kind", "vip-down"], [2]),
         (["--level", "warning"], [1, 2]),
         (["--level", "alarm"], [2]),
@@ -106,6 +111,35 @@ def test_fifty_are_shown_unless_a_number_or_a_time_is_given(shown, tmp_path):
     assert len(shown("--since", "2d13h")) == 63
 
 
+def test_json_says_how_much_each_matters(place, ran):
+    _, out, _ = ran(place, "log", "--json")
+    assert [json.loads(line)["level"] for line in out.splitlines()] == ["info", "warning", "alarm", "info"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--vip", "WEBB"], 3, "no VIP of site test is labelled 'WEBB'. Did you mean WEB?"),
+        (["--vip", "WEBB", "--json"], 3, "Did you mean WEB?"),
+        (["--vip", "WEBB", "--follow"], 3, "Did you mean WEB?"),
+        (["--server", "onee"], 3, "has a real server 'onee'. Did you mean one?"),
+        (["--vip", "WEB", "--server", "onee"], 3, "WEB has no real server 'onee'. Did you mean one?"),
+        (["--vip", "QUIET"], 0, ""),
+        (["--vip", "HL7", "--since", "1m"], 0, ""),  # of before, when the site had it
+        (["--server", "two", "--since", "1m"], 0, ""),
+        (["--server", "192.0.2.1", "--since", "1m"], 0, ""),
+    ],
+)
+def test_a_label_that_neither_the_site_nor_the_log_has_is_a_slip_and_not_nothing(
+    place, ran, tmp_path, arguments, code, says
+):
+    one = server("one", "192.0.2.1:80")
+    (tmp_path / "none.toml").write_text(site(vip("WEB", "192.0.2.9:80", one), vip("QUIET", "192.0.2.8:80", one)))
+    found, out, said = ran(place, "log", *arguments)
+    assert (found, out) == (code, "" if code else "nothing of that is in the log\n")
+    assert says in said
+
+
 def test_where_nothing_has_happened_it_says_so(ran, tmp_path):
     assert ran({"LBKIT_STATE": str(tmp_path)}, "log") == (0, "nothing of that is in the log\n", "")
     assert ran({"LBKIT_STATE": str(tmp_path)}, "log", "--json") == (0, "", "")
@@ -115,6 +149,7 @@ def test_where_nothing_has_happened_it_says_so(ran, tmp_path):
     ("arguments", "says"),
     [
         (["--since", "yesterday"], "--since 'yesterday' is no time. Give a span, such as 2h or 30m, or a time"),
+        (["--since", "25:00"], "is no time"),
         (["--since", "0001-01-01"], "is no time"),
         (["--kind", "server-sad"], "--kind 'server-sad': there is no such kind of event. Give one of server-down,"),
         (["--level", "panic"], "panic"),
@@ -131,7 +166,7 @@ def test_a_log_out_of_reach_is_exit_3_with_a_message(ran, tmp_path):
     (tmp_path / "events").write_text("")
     code, out, said = ran({"LBKIT_STATE": str(tmp_path)}, "log")
     assert (code, out) == (3, "")
-    assert said.startswith(f"lbkit: events can't be kept in {tmp_path}/events: Not a directory")
+    assert said.startswith(f"lbkit: the log of events in {tmp_path}/events can't be read: Not a directory")
 
 
 def test_who_follows_gets_what_comes_until_ctrl_c(place, tmp_path):
@@ -146,6 +181,22 @@ def test_who_follows_gets_what_comes_until_ctrl_c(place, tmp_path):
         assert [Event.of(json.loads(it.stdout.readline())) for _ in range(2)] == [more[1], more[3]]
         it.send_signal(signal.SIGINT)
         assert (it.wait(10), it.stdout.read(), it.stderr.read()) == (0, "", "")
+
+
+def test_who_follows_so_slowly_that_events_are_gone_is_told_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(log, "SEGMENT", 200)
+    monkeypatch.setattr(log, "KEPT", 3)
+    events = EventLog(tmp_path)
+    for number in range(20):
+        events.append([Event("test", str(number), when=NOW)])
+
+    def until_the_last(event):
+        if event.text == "19":
+            raise KeyboardInterrupt
+        return True
+
+    _follow(events, log.Place(), until_the_last, as_json=False)
+    assert capsys.readouterr().err.endswith("files of the log are gone, with events in them that were not shown yet\n")
 
 
 def test_kinds_vips_and_real_servers_are_completed(place, tmp_path):

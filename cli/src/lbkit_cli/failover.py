@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from lbkit_cli.site_option import SiteFile, node_names
-from lbkit_cli.verb_options import DryRun, Force, Json, duration, print_json
+from lbkit_cli.verb_options import DryRun, Force, Json, Reason, duration, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +46,7 @@ def failover(
     ] = None,
     sessions: SessionsAre = Sessions.KEEP,
     drain_timeout: DrainTimeout = "10m",
+    reason: Reason = "",
     force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -62,12 +63,13 @@ def failover(
     """
     from lbkit.operate.failover import failover as verb
 
-    _run(verb, _order(to, sessions, drain_timeout, force, dry_run), site, as_json)
+    _run(verb, _order(to, sessions, drain_timeout, reason, force, dry_run), site, as_json)
 
 
 def failback(
     sessions: SessionsAre = Sessions.KEEP,
     drain_timeout: DrainTimeout = "10m",
+    reason: Reason = "",
     force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -82,7 +84,7 @@ def failback(
     """
     from lbkit.operate.failover import failback as verb
 
-    _run(verb, _order(None, sessions, drain_timeout, force, dry_run), site, as_json)
+    _run(verb, _order(None, sessions, drain_timeout, reason, force, dry_run), site, as_json)
 
 
 def here_of(site: str | None) -> Here:
@@ -127,10 +129,10 @@ def _of_sessions(moved: Moved) -> str:
     return f"{moved.kept} open sessions of layer 7 live on at {moved.old}{end}"
 
 
-def _order(to: str | None, sessions: Sessions, drain_timeout: str, force: bool, dry_run: bool) -> Order:
+def _order(to: str | None, sessions: Sessions, drain_timeout: str, why: str, force: bool, dry_run: bool) -> Order:
     from lbkit.operate.failover import Order
 
-    return Order(to, sessions.value, duration("--drain-timeout", drain_timeout), force, dry_run)
+    return Order(to, sessions.value, duration("--drain-timeout", drain_timeout), force, dry_run, why)
 
 
 def _run(verb: Callable[..., Moved], order: Order, site: str | None, as_json: bool) -> None:

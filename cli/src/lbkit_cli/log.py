@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
+from datetime import time as clock
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,14 +46,16 @@ def _kinds(incomplete: str) -> list[str]:
 def log(
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="All of the last 2h, or from a time such as 2026-11-23T10:00 on."),
+        typer.Option("--since", metavar="TIME", help="All of the last 2h, or since 03:00, or 2026-11-23T10:00."),
     ] = None,
     vip: Annotated[
         str | None, typer.Option("--vip", metavar="VIP", help="Of this VIP.", autocompletion=vip_labels)
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option("--server", metavar="RIP", help="Of this real server, by label.", autocompletion=server_labels),
+        typer.Option(
+            "--server", metavar="RIP", help="Of this real server, by label or address.", autocompletion=server_labels
+        ),
     ] = None,
     kind: Annotated[
         str | None,
@@ -77,6 +80,8 @@ def log(
     most = _SHOWN if number is None and since is None else number
     wanted, events = _filter(vip, server, kind, level), EventLog()
     found, place = events.last(most, begin, wanted)
+    if not found:
+        _demand_known(events, vip, server)
     _print(found, as_json)
     if follow:
         _follow(events, place, wanted, as_json)
@@ -90,25 +95,53 @@ def _filter(vip: str | None, server: str | None, kind: str | None, level: Level)
     levels = list(Level)[list(Level).index(level) :]
     return lambda event: (
         vip in (None, event.vip)
-        and server in (None, event.server)
+        and server in (None, event.server, event.address)
         and kind in (None, event.kind)
         and event.level in levels
     )
 
 
+def _demand_known(events: EventLog, vip: str | None, server: str | None) -> None:
+    """Raise Misuse for a label that neither the site, where there is one, nor the log has: a slip is not "nothing"."""
+    from lbkit import load_site
+    from lbkit.errors import LbkitError
+    from lbkit.site.naming import everywhere, server_of, vip_of
+
+    if vip is None and server is None:
+        return
+    try:
+        site = load_site()
+    except LbkitError:
+        return
+    try:
+        if server is None:
+            vip_of(site, vip or "")
+        elif vip is None:
+            next(everywhere(site, server))
+        else:
+            server_of(vip_of(site, vip), server)
+    except Misuse:
+        if not events.last(1, wanted=_filter(vip, server, None, Level.INFO))[0]:
+            raise
+
+
 def _moment(text: str) -> float:
-    """Seconds since the epoch: of a time span up to now, or of a local time. Raises Misuse."""
+    """Seconds since the epoch: of a time span up to now, of a local time, or of the last 03:00. Raises Misuse."""
     from lbkit.durations import seconds
 
     try:
         return time.time() - seconds(text)
     except ValueError:
         pass
+    now = datetime.now()
     try:
+        if ":" in text[:3]:
+            found = datetime.combine(now, clock.fromisoformat(text))
+            return (found if found <= now else found - timedelta(days=1)).timestamp()
         return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError, TypeError):
         raise Misuse(
-            f"--since {text!r:.40} is no time. Give a span, such as 2h or 30m, or a time, such as 2026-11-23T10:00."
+            f"--since {text!r:.40} is no time. Give a span, such as 2h or 30m, or a time, such as 03:00 or 2026-11-23T10:00."
         ) from None
 
 
@@ -116,6 +149,9 @@ def _follow(events: EventLog, place: Place, wanted: Callable[[Event], bool], as_
     try:
         while True:
             read = events.read(place)
+            if read.gone:
+                gone = f"{read.gone} files of the log are gone, with events in them that were not shown yet"
+                typer.echo(gone, err=True)
             _print([event for event, _ in read.events if wanted(event)], as_json)
             place = read.end
             if not read.events:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from lbkit.state import journal
 
 _DEV_LOG = "/dev/log"
+_WAITS = 1.0  # seconds; a verb ends, and could not say later what the journal has not taken
 
 
 def log_of_service() -> None:
@@ -32,7 +33,7 @@ def log_without_stderr() -> None:
     log.propagate = False
     log.addHandler(logging.NullHandler())
     if journal.is_there():
-        log.addHandler(journal.Journal())
+        log.addHandler(journal.Journal(waits=_WAITS))
         return
     with suppress(OSError):  # as in a container: nobody keeps a log there
         handler = SysLogHandler(_DEV_LOG, SysLogHandler.LOG_DAEMON)
@@ -46,7 +47,7 @@ def log_events() -> None:
         return
     log = logging.getLogger("lbkit.events")
     log.setLevel(logging.INFO)
-    log.addHandler(journal.Journal())
+    log.addHandler(journal.Journal(waits=_WAITS))
     if logging.lastResort:  # which a handler of our own replaces: warnings are for the operator too
         log.addHandler(logging.lastResort)
 

@@ -129,6 +129,7 @@ def _foretell(meeting: _Meeting, guest: Invitation | None) -> None:
 def _take(meeting: _Meeting, guest: Invitation) -> None:
     import pwd
 
+    from lbkit.operate import audit
     from lbkit.pair.meeting import know, let_in
 
     user = meeting.way.user
@@ -140,6 +141,9 @@ def _take(meeting: _Meeting, guest: Invitation) -> None:
     meeting.steps.append(
         f"{guest.node} {'may' if new else 'could already'} run lbkit pair-receive here, as {user}; nothing else"
     )
+    if new:
+        text = f"{guest.node} may run lbkit pair-receive here, as {user}"
+        audit.note("node-let-in", text, None, node=guest.node)
     known = Path(meeting.way.known_hosts_file)
     new = know(guest, known)
     meeting.steps.append(f"{guest.node}'s host keys {'are' if new else 'were already'} in {known}")

@@ -9,7 +9,7 @@ import typer
 from lbkit.errors import Misuse
 from lbkit_cli.site_option import RipOrNone, SiteFile, Vip, server_labels
 from lbkit_cli.terminal import console
-from lbkit_cli.verb_options import DryRun, Force, Json, exit_if_pending, print_json, tell
+from lbkit_cli.verb_options import DryRun, Force, Json, Reason, exit_if_pending, print_json, tell
 
 if TYPE_CHECKING:
     from lbkit.operate.tables import Shown
@@ -53,6 +53,7 @@ def clear_table(
     end_sessions: Annotated[
         bool, typer.Option("--end-sessions", help="End the open connections too, so that all clients choose anew.")
     ] = False,
+    reason: Reason = "",
     dry_run: DryRun = False,
     as_json: Json = False,
     site: SiteFile = None,
@@ -66,7 +67,7 @@ def clear_table(
     from lbkit.operate.tables import clear
 
     loaded = load_site(site)
-    done = clear(loaded, vip, key=key, server=server, end_sessions=end_sessions, dry_run=dry_run)
+    done = clear(loaded, vip, key=key, server=server, end_sessions=end_sessions, dry_run=dry_run, why=reason)
     tell([done], as_json)
     exit_if_pending([done])
 
@@ -75,6 +76,7 @@ def pin(
     vip: Vip,
     server: RipOrNone = None,
     first: Annotated[bool, typer.Option("--first", help="The first real server in the site file.")] = False,
+    reason: Reason = "",
     force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -92,7 +94,7 @@ def pin(
 
     if first == (server is not None):
         raise Misuse("it is not said which real server the VIP goes to. Give RIP or --first, one of them.")
-    done = verb(load_site(site), vip, server, first=first, force=force, dry_run=dry_run)
+    done = verb(load_site(site), vip, server, first=first, force=force, dry_run=dry_run, why=reason)
     tell([done], as_json)
     exit_if_pending([done])
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PENDING = 1
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and touch nothing.")]
+Reason: TypeAlias = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for `lbkit log`.")]
 Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Do it although it hurts.")]
 
 

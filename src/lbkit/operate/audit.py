@@ -94,10 +94,10 @@ def intents(
         )
 
 
-def failover(old: str, new: str, sessions: str, state: Path | None, by: By | None = None) -> None:
+def failover(old: str, new: str, sessions: str, state: Path | None, why: str, by: By | None = None) -> None:
     """Record that one is asked for, as it begins: that the VIPs move is another event, which the agents see."""
     text = f"the VIPs are to move from {old} to {new}; open sessions: {sessions}"
-    note("failover-asked", text, state, by=by, old=old, new=new, sessions=sessions)
+    note("failover-asked", text, state, by=by, why=why, old=old, new=new, sessions=sessions)
 
 
 def maintenance(node: str, on: bool, state: Path | None, why: str, by: By | None = None) -> None:

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lbkit.errors import LbkitError, Misuse, NotAllowed, NotAnswering, NotDone, NotRunning, Refused
@@ -71,13 +71,14 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`to`: a node's name; None: the one that does not have the VIPs. `drain_timeout`: seconds."""
+    """`to`: a node's name; None: the one that does not have the VIPs. `drain_timeout`: seconds. `why`: for the log."""
 
     to: str | None = None
     sessions: SessionsAre = "keep"
     drain_timeout: float = DRAIN
     force: bool = False
     dry_run: bool = False
+    why: str = ""
 
 
 def failover(here: Here, order: Order, progress: Progress = lambda text: None, link: Link | None = None) -> Moved:
@@ -117,9 +118,7 @@ def failback(here: Here, order: Order, progress: Progress = lambda text: None, l
     peer = peer_of(here.site)
     assert peer is not None  # noqa: S101
     with link or Link(here.site, peer) as used:
-        moved = failover(
-            here, Order(home, order.sessions, order.drain_timeout, order.force, order.dry_run), progress, used
-        )
+        moved = failover(here, replace(order, to=home), progress, used)
         if (moved.already or here.site.pair.preempt) and not order.dry_run and not moved.unconfirmed:
             _forget_preference(Sides(here, used), moved)
     return moved
@@ -143,7 +142,7 @@ def _between(sides: Sides, looks: Mapping[str, Look], order: Order, progress: Pr
         moved.steps.append(text)
         progress(text)
     if not order.dry_run:
-        audit.failover(old, new, moved.sessions, sides.here.state)
+        audit.failover(old, new, moved.sessions, sides.here.state, order.why)
         _Switching(sides, moved, order, progress).run()
         assert site.pair is not None  # noqa: S101
         if not site.pair.preempt and not moved.unconfirmed:
@@ -173,9 +172,10 @@ def _unasked(here: Here, order: Order, peer: str, why: str, progress: Progress) 
         moved.steps.append(f"{name} has the VIPs already" if away else f"{name} does not have the VIPs")
         return moved
     if not order.dry_run:
-        audit.failover(moved.old, moved.new, moved.sessions, here.state)
+        audit.failover(moved.old, moved.new, moved.sessions, here.state, order.why)
         moved.took, moved.cut = move_unasked(here, away, _within(here), progress)
         if away:
+            audit.maintenance(name, True, here.state, order.why or "failover")
             moved.steps.append(
                 f"{name} gave the VIPs up, and stays in maintenance until: lbkit pair maintenance off {name}"
             )
@@ -240,7 +240,13 @@ class _Switching:
         self._progress(f"{moved.new} is preferred; waiting until it has the addresses")
         ordered = time.time()
         self._preferred[moved.new] = False  # until it says what it was: the answer may get lost
-        asked = {"who": who_asks(), "old": moved.old, "new": moved.new, "sessions": moved.sessions}
+        asked = {
+            "who": who_asks(),
+            "why": self._order.why,
+            "old": moved.old,
+            "new": moved.new,
+            "sessions": moved.sessions,
+        }
         self._preferred[moved.new] = sides.ask(moved.new, "prefer", value=True, **asked)["before"]
         self._preferred[moved.old] = sides.ask(moved.old, "prefer", value=False, **asked)["before"]
         found = sides.together(

@@ -176,13 +176,13 @@ def refuse(here: Here, values: _Values) -> _Values:
 def prefer(here: Here, values: _Values) -> _Values:
     """Whether an operator wants the VIPs here: `value`. `before`: what it was.
 
-    `who` asks, `old`, `new`, `sessions`: of the failover that begins so.
+    `who` asks, and `why`; `old`, `new`, `sessions`: of the failover that begins so.
     """
     before = track.read(here.site, "prefer", here.state)
     track.write(here.site, "prefer", values.get("value") is True, here.state)
     if "from" in values and "new" in values:
         old, new, sessions = (str(values.get(name)) for name in ("old", "new", "sessions"))
-        audit.failover(old, new, sessions, here.state, audit.by_peer(values))
+        audit.failover(old, new, sessions, here.state, str(values.get("why", "")), audit.by_peer(values))
     return {"before": before}
 
 

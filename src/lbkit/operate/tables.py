@@ -82,6 +82,7 @@ def clear(
     end_sessions: bool = False,
     dry_run: bool = False,
     state: Path | None = None,
+    why: str = "",
 ) -> Done:
     """Take entries out of a VIP's table, and read that back: all, those of one key, or those of one server.
 
@@ -95,8 +96,8 @@ def clear(
     shown = show(site, vip, key=key, server=server, limit=1 << 30)
     done = Done(vip, label, "clear-table", dry_run)
     named = sorted({one.server for one in shown.entries if one.server})
-    what = f"the entry of {key}" if key is not None else many(len(shown.entries), "entry")
-    done.steps.append(f"{what} of table {vip} taken out ({', '.join(named) or 'of no server'})")
+    taken = f"of table {vip} taken out ({', '.join(named) or 'of no server'})"
+    done.steps.append(f"{many(len(shown.entries), 'entry') if key is None else f'the entry of {key}'} {taken}")
     view = overview(site, [vip])[0]
     _say_where_next(done, view)
     if end_sessions:
@@ -118,8 +119,11 @@ def clear(
         _keep(done, ours, state, TableWork(vip, "clear", *chosen, who_asks(), time.time(), bool(ours.holds)))
     if end_sessions:
         done.connections += sum(ours.end_sessions(one) for one in named)
-    more: dict[str, Any] = {} if key is None else {"key": key}
-    audit.note("table-cleared", done.steps[0], state, vip=vip, server=label or "", entries=len(shown.entries), **more)
+    more: dict[str, Any] = (
+        {} if key is None else {"key": key}
+    )  # not in the text, which goes into logs: it may be a client
+    text = f"{many(len(shown.entries), 'entry')} {taken}"
+    audit.note("table-cleared", text, state, vip=vip, server=label or "", why=why, entries=len(shown.entries), **more)
     return done
 
 
@@ -132,6 +136,7 @@ def pin(
     force: bool = False,
     dry_run: bool = False,
     state: Path | None = None,
+    why: str = "",
 ) -> Done:
     """Stick a Last Successful VIP to a server without any failure: `server`, or the `first` one. Read back.
 
@@ -179,7 +184,7 @@ def pin(
     if now != chosen.label and not force:
         raise NotDone(f"{vip} was pinned to {chosen.label}, and is stuck to {now}. lbkit why {vip}")
     text = f"{vip} is pinned to {chosen.label} (before: {before})"
-    audit.note("table-pinned", text, state, vip=vip, server=chosen.label, address=chosen.address)
+    audit.note("table-pinned", text, state, vip=vip, server=chosen.label, address=chosen.address, why=why)
     return done
 
 

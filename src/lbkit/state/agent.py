@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from lbkit.errors import EngineError, NotAllowed, NotAnswering, NotDone, NotRunning
@@ -24,6 +25,11 @@ VERSION = 1
 LIMIT = 16 << 20  # bytes of an answer
 _AT_ONCE = 5.0  # seconds for an answer that it has ready
 Question = Literal["state", "reconcile", "reload"]
+
+
+def for_snmpd(path: str) -> Path:
+    """The socket beside the agent's that answers `state` alone: where its folder is there, which snmpd's user may enter."""
+    return Path(path).with_name("snmp") / Path(path).name
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from lbkit import disk
 from lbkit.errors import CannotRun, Misuse
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import state_folder
 from lbkit.state.who import who_asks
 
 VERSION = 1

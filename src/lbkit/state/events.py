@@ -5,6 +5,7 @@ Any process records one (`lbkit.state.log`); the agent alone follows the log, an
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -30,6 +31,7 @@ EventKind = Literal[
     "maintenance-begun",
     "maintenance-ended",
     "failover-asked",
+    "node-let-in",
     "node-left",
     "node-replaced",
     # the pair
@@ -100,6 +102,8 @@ class Event:
             value = getattr(self, name)
             if not isinstance(value, str) or len(value) > _TEXT:
                 raise Misuse(f"{name} of an event is {value!r:.60}; give a text of at most {_TEXT} characters.")
+        if not _IDENT.fullmatch(self.ident):  # it goes into headers, and into the names of mails
+            raise Misuse(f"ident of an event is {self.ident!r:.60}; give at most 200 letters, digits, dots and dashes.")
         if type(self.when) not in (int, float) or not 0 <= self.when < _LATEST:
             raise Misuse(f"when of an event is {self.when!r:.60}; give seconds since the epoch.")
         if len(self.details) > _MOST or not all(_is_detail(*one) for one in self.details.items()):
@@ -118,7 +122,7 @@ class Event:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; the keys are stable, and empty ones are left out. The time as ISO 8601 in UTC."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {"kind": self.kind, "level": self.level} | {one.name: getattr(self, one.name) for one in fields(self)}
         values |= {"when": moment(self.when), "details": dict(self.details)}
         return {name: value for name, value in values.items() if value not in ("", {}) or name == "text"}
 
@@ -135,6 +139,7 @@ class Event:
 
 _KINDS = frozenset(get_args(EventKind))
 _TEXTS = ("text", "node", "vip", "server", "address", "step", "reason", "who", "why", "origin", "ident")
+_IDENT = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _LATEST = 32_503_680_000  # the year 3000
 _LARGEST = 1 << 63  # of numbers
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from lbkit import disk
-from lbkit.errors import CannotRun, Misuse
+from lbkit.errors import Misuse
+from lbkit.state.folder import made, out_of_reach, state_folder
 
 Wanted = Literal["online", "drain", "halt"]
 
-FOLDER = Path("/var/lib/lbkit")
 VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WHAT = "intents"
 _YEAR_3000 = 32_503_680_000.0
 _TEXT = 1000  # characters, for each of the texts of an intent
 
@@ -132,11 +132,6 @@ def _seconds(name: str, value: object) -> float | None:
     return moment.timestamp()
 
 
-def state_folder(folder: Path | None = None) -> Path:
-    """Where this node's state is kept: `folder`, or $LBKIT_STATE, or /var/lib/lbkit."""
-    return folder or Path(os.environ.get("LBKIT_STATE") or FOLDER)
-
-
 class Intents:
     """The store of intents of this node: `intents.json` in `folder`, in $LBKIT_STATE, or in /var/lib/lbkit.
 
@@ -221,14 +216,14 @@ class Intents:
 
         `timeout`: seconds to wait for the other one, which may be a reload of a worker that was started just now.
         """
-        group = self._make_folder()
+        group = self._made()
         with disk.locked(self.path.with_name("verbs.lock"), timeout, 0o660, group):
             yield
 
     @contextmanager
     def _changing(self) -> Iterator[_Kept]:
         """The intents, to be changed in place; written as the block ends well."""
-        group = self._make_folder()
+        group = self._made()
         with disk.locked(self.path.with_name("intents.lock"), self._timeout, 0o660, group):
             generation, kept = self._read()
             yield kept
@@ -243,24 +238,13 @@ class Intents:
             try:
                 disk.write(self.path, content, 0o660, (-1, group))
             except OSError as e:
-                raise self._out_of_reach(e) from None
+                raise out_of_reach(_WHAT, self._folder, e) from None
 
-    def _make_folder(self) -> int:
-        """The group of the folder, where this process may give files to it."""
+    def _made(self) -> int:
         try:
-            with suppress(FileExistsError):
-                self._folder.mkdir(parents=True)
-                self._folder.chmod(self._folder.stat().st_mode & 0o2000 | 0o770)
-            group = self._folder.stat().st_gid
+            return made(self._folder)
         except OSError as e:
-            raise self._out_of_reach(e) from None
-        return group if os.geteuid() == 0 or group in os.getgroups() else -1
-
-    def _out_of_reach(self, error: OSError) -> CannotRun:
-        return CannotRun(
-            f"intents can't be kept in {self._folder}: {error.strerror}. "
-            + disk.way_out(error, "Run this as root, or give a folder of your own (LBKIT_STATE).")
-        )
+            raise out_of_reach(_WHAT, self._folder, e) from None
 
     def _read(self) -> tuple[int, _Kept]:
         content = disk.read(self.path)

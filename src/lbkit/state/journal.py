@@ -18,24 +18,26 @@ if TYPE_CHECKING:
 
 SOCKET = "/run/systemd/journal/socket"
 EVENT = "lbkit_event"  # what a record calls its event: log.info(text, extra={EVENT: event})
-LONGEST = 64 << 10  # characters of a message; with an event's fields it fits into one datagram
+LONGEST = 16 << 10  # characters of a message; of four bytes each, and with an event's fields, it fits into one datagram
 
 _PRIORITIES = {"info": 6, "warning": 4, "alarm": 2}  # of an event, by its level (syslog(3))
 _FIELDS = ("kind", "vip", "server", "address", "node", "step", "reason", "who", "why", "origin")
 
 
 class Journal(logging.Handler):
-    """Gives records to the journal that listens at `path`. It waits for nobody, and raises nothing.
+    """Gives records to the journal that listens at `path`, and raises nothing.
 
-    What a journal that is busy does not take is lost; how many were is said with the next record that it takes.
+    `waits`: seconds for which a journal that is busy holds its caller up, once until it takes records again. What it has not
+    taken by then is lost; how many were is said with the next record that it takes.
     """
 
-    def __init__(self, path: str = SOCKET) -> None:
+    def __init__(self, path: str = SOCKET, waits: float = 0.0) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter())  # the message alone: basicConfig would give it one with level and name
         self._path = path
+        self._waits = waits
         self._lost = 0
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one."""
@@ -60,6 +62,7 @@ class Journal(logging.Handler):
         super().close()
 
     def _send(self, datagram: bytes) -> None:
+        self._socket.settimeout(0.0 if self._lost else self._waits)
         self._socket.sendto(datagram, self._path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lbkit import disk
 from lbkit.errors import CannotRun
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import state_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from lbkit import disk
 from lbkit.errors import CannotRun, LbkitError, Misuse
 from lbkit.state.events import Event
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import made, out_of_reach, state_folder
 from lbkit.state.journal import EVENT
 
 SEGMENT = 4 << 20  # bytes
@@ -30,6 +30,7 @@ KEPT = 16  # segments: 64 MiB, about 200,000 events
 _WAITS = 5.0  # seconds for another process that writes
 _LONGEST = 16 << 20  # bytes that are read for a line; a segment has fewer
 _ALL = 1 << 62
+_WHAT = "events"
 _NAME = re.compile(r"(\d{8})\.jsonl")
 
 _PRIORITY = {"info": logging.INFO, "warning": logging.WARNING, "alarm": logging.ERROR}
@@ -87,12 +88,12 @@ class EventLog:
         lines = b"".join(one.encode(errors="replace") + b"\n" for one in texts)  # half of a surrogate pair: a `?`
         if not lines:
             return
-        group = self._make_folder()
         try:
+            group = made(self._above, self.folder)
             with disk.locked(self.folder / ".lock", _WAITS, 0o660, group):
                 self._write(lines, group)
         except OSError as e:
-            raise self._out_of_reach(e) from None
+            raise out_of_reach(_WHAT, self.folder, e) from None
 
     def read(self, place: Place = BEGIN, most: int = 1000) -> Read:
         """At most so many events from a place on. A line that is no event is passed over, and said in the process's log."""
@@ -146,7 +147,7 @@ class EventLog:
                 begin = file.tell()
                 return Place(numbers[-1], begin + file.read().rfind(b"\n") + 1)  # what is behind it is being written
         except OSError as e:
-            raise self._out_of_reach(e) from None
+            raise self._unreadable(e) from None
 
     def has_more(self, place: Place) -> bool:
         """Whether there may be events behind a place, for one stat in most cases."""
@@ -161,18 +162,19 @@ class EventLog:
         with suppress(FileNotFoundError):
             if self._file(number).stat().st_size >= SEGMENT:
                 number += 1
-        fd = os.open(self._file(number), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        if not self._file(number).exists():
+            disk.write(self._file(number), b"", 0o660, (-1, group))  # at once with its mode: others write there too
+            self._drop_oldest(number)
+        fd = os.open(self._file(number), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             begin = os.fstat(fd).st_size
-            if not begin:
-                self._give(fd, 0o660, group)
-                self._drop_oldest(number)
-            elif os.pread(fd, 1, begin - 1) != b"\n":  # somebody died within a line
+            if begin and os.pread(fd, 1, begin - 1) != b"\n":  # somebody died within a line
                 lines = b"\n" + lines
             try:  # no room is made before: readers take no lock, and would read zeros there
                 written = 0
                 while written < len(lines):
                     written += os.write(fd, lines[written:])
+                os.fdatasync(fd)  # or a power cut leaves a place behind the end, and the next event is half skipped
             except OSError:
                 os.ftruncate(fd, begin)
                 raise
@@ -204,7 +206,7 @@ class EventLog:
         except FileNotFoundError:
             pass
         except OSError as e:
-            raise self._out_of_reach(e) from None
+            raise self._unreadable(e) from None
         return Place(place.segment, offset)
 
     def _written(self, number: int) -> float:
@@ -220,32 +222,11 @@ class EventLog:
         except FileNotFoundError:
             return []
         except OSError as e:
-            raise self._out_of_reach(e) from None
+            raise self._unreadable(e) from None
         return sorted(int(found[1]) for found in map(_NAME.fullmatch, names) if found)
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:08}.jsonl"
-
-    def _make_folder(self) -> int:
-        """The group of the state folder, where this process may give files to it, else -1."""
-        try:
-            with suppress(FileExistsError):
-                self._above.mkdir(parents=True)
-                self._above.chmod(0o770)
-            group = self._above.stat().st_gid
-            if os.geteuid() != 0 and group not in os.getgroups():
-                group = -1
-            with suppress(FileExistsError):
-                self.folder.mkdir()
-                # not through a symbolic link: who may write in the folder above, as the agent, would be given another one
-                fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-                try:
-                    self._give(fd, 0o770, group)
-                finally:
-                    os.close(fd)
-        except OSError as e:
-            raise self._out_of_reach(e) from None
-        return group
 
     @staticmethod
     def _give(fd: int, mode: int, group: int) -> None:
@@ -254,8 +235,8 @@ class EventLog:
             os.fchown(fd, -1, group)
             os.fchmod(fd, mode)
 
-    def _out_of_reach(self, error: OSError) -> CannotRun:
+    def _unreadable(self, error: OSError) -> CannotRun:
         return CannotRun(
-            f"events can't be kept in {self.folder}: {error.strerror}. "
-            + disk.way_out(error, "Run this as root, or give a folder of your own (LBKIT_STATE).")
+            f"the log of events in {self.folder} can't be read: {error.strerror}. "
+            "Run this as root, or as a member of the group of that folder."
         )

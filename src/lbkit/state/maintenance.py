@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lbkit import disk
 from lbkit.errors import CannotRun
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import state_folder
 
 _TEXT = 1000  # characters
 

@@ -73,6 +73,12 @@ class VipState:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> VipState:
-        """What `as_dict` gave. Raises KeyError, TypeError for anything else."""
-        servers = {label: ServerState(**one) for label, one in values["servers"].items()}
+        """What `as_dict` gave, of a newer agent too. Raises KeyError, TypeError, AttributeError for anything else."""
+        servers = {
+            label: ServerState(**{name: one[name] for name in _NAMES & one.keys()})
+            for label, one in values["servers"].items()
+        }
         return cls(servers, values["connections"], values["fallback"], values["held"], values["unseen"])
+
+
+_NAMES = frozenset(ServerState._fields)

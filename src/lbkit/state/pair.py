@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from typing import Any, Literal, get_args
 
 Role = Literal["master", "backup", "fault", "unknown"]
 Keepalived = Literal["running", "frozen", "dead"]
 HaproxyIs = Literal["up", "hung", "dead", "none"]
+IN_MAINTENANCE = "it is in maintenance"
+"""`why_not` of a node that an operator has taken out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,9 @@ class PairSeen:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> PairSeen:
-        """What `as_dict` gave. Raises KeyError, TypeError for anything else."""
-        peer = PeerSeen(**values["peer"])
-        seen = cls(**{**values, "held": tuple(values["held"]), "peer": peer})
+        """What `as_dict` gave, of a newer agent too. Raises KeyError, TypeError, AttributeError for anything else."""
+        peer = PeerSeen(**known(PeerSeen, values["peer"]))
+        seen = cls(**{**known(cls, values), "held": tuple(values["held"]), "peer": peer})
         if not (
             seen.role in get_args(Role)
             and type(seen.since) in (int, float)
@@ -73,3 +75,9 @@ class PairSeen:
         ):
             raise TypeError("this is nothing that an agent says of its pair")  # the other node's watchman goes by it
         return seen
+
+
+def known(of: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that a dataclass has: another lbkit may say more. Raises AttributeError where they are no mapping."""
+    names = {one.name for one in fields(of)}
+    return {name: value for name, value in values.items() if name in names}

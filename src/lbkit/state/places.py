@@ -6,15 +6,15 @@ import json
 import logging
 import os
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 from lbkit import disk
-from lbkit.errors import CannotRun
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import made, out_of_reach, state_folder
 from lbkit.state.log import Place
 
 log = logging.getLogger("lbkit.events")
+
+_WHAT = "what receivers have taken"
 
 
 class Places:
@@ -38,11 +38,11 @@ class Places:
     def keep(self, receiver: str, place: Place) -> None:
         """In the place of the one before, in one step. One writer for each receiver."""
         try:
-            group = self._make_folder()
+            group = made(self._above, self.folder.parent, self.folder)
             content = json.dumps({"segment": place.segment, "offset": place.offset}).encode() + b"\n"
             disk.write(self._file(receiver), content, 0o640, (-1, group))
         except OSError as e:
-            raise self._out_of_reach(e) from None
+            raise out_of_reach(_WHAT, self.folder, e) from None
 
     def forget_all_but(self, receivers: Collection[str]) -> None:
         """A receiver that was away begins at the end of the log when it is back, not where it was last month."""
@@ -53,32 +53,10 @@ class Places:
         except FileNotFoundError:
             pass
         except OSError as e:
-            raise self._out_of_reach(e) from None
+            raise out_of_reach(_WHAT, self.folder, e) from None
 
     def _file(self, receiver: str) -> Path:
         return self.folder / f"{receiver}.json"
-
-    def _make_folder(self) -> int:
-        """The group of the state folder, where this process may give files to it."""
-        self._above.mkdir(parents=True, exist_ok=True)
-        group = self._above.stat().st_gid
-        group = group if os.geteuid() == 0 or group in os.getgroups() else -1
-        for folder in (self.folder.parent, self.folder):
-            with suppress(FileExistsError):
-                folder.mkdir()
-                fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-                try:
-                    os.fchown(fd, -1, group)
-                    os.fchmod(fd, 0o770)
-                finally:
-                    os.close(fd)
-        return group
-
-    def _out_of_reach(self, error: OSError) -> CannotRun:
-        return CannotRun(
-            f"what receivers have taken can't be kept in {self.folder}: {error.strerror}. "
-            + disk.way_out(error, "Run this as root, or give a folder of your own (LBKIT_STATE).")
-        )
 
 
 def _parsed(content: bytes) -> object:

@@ -21,6 +21,7 @@ class Receiver(Protocol):
         """Take these, the ones after those it took before, in order; none at the start, and when its time has come.
 
         Returns the seconds after which it wants to be called even without news, None: only with news. What it still means to
-        do it has written down itself by then. `active`: this node is the one that tells others; the other one of a pair only
-        follows. Whatever it raises, nothing of these counts as taken: the same come again, later and later.
+        do it has written down itself by then. Whatever it raises, nothing of these counts as taken: the same come again,
+        later and later. `active`: this node is the one that tells others; the other one of a pair only follows. To one that
+        is given an event at a time: or it was when that happened.
         """

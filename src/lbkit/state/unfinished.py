@@ -11,7 +11,7 @@ from typing import Literal
 
 from lbkit import disk
 from lbkit.errors import CannotRun
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import state_folder
 
 _VERSION = 1
 _MOST = 100  # the oldest go first

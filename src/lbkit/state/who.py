@@ -8,13 +8,18 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
+_LOGIN = Path("/proc/self/loginuid")  # proc(5); set once at login (pam_loginuid), and kept by sudo and su
+_NOBODY = (1 << 32) - 1
 _SSH = "SSH_CONNECTION"
 _ANCESTORS = 16  # processes; sudo, a shell or two, and sshd are five
 
 
 def who_asks() -> str:
-    """`anna@lb1`: the user who called sudo, else the user of this process (its number where it has no name)."""
-    return f"{os.environ.get('SUDO_USER') or _own_name()}@{os.uname().nodename}"
+    """`anna@lb1`: who logged in; without a login the user who called sudo, else the user of this process.
+
+    By number where there is no name.
+    """
+    return f"{_logged_in() or os.environ.get('SUDO_USER') or _name(os.getuid())}@{os.uname().nodename}"
 
 
 def from_where() -> str:
@@ -59,8 +64,17 @@ def _address(connection: str) -> str:
         return ""
 
 
-def _own_name() -> str:
+def _logged_in() -> str:
+    """As the kernel knows it, whatever the environment says; "": nobody, as of a timer."""
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        number = int(_LOGIN.read_text())
+    except (OSError, ValueError):
+        return ""
+    return "" if number == _NOBODY else _name(number)
+
+
+def _name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
     except KeyError:
-        return str(os.getuid())
+        return str(number)
