@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from unit.site_text import server, vip
 from unit.told_figures import everything
 
+from lbkit.haproxy import process
 from lbkit.haproxy.program import HAPROXY
 from lbkit.metrics.page import METRICS, page
 from lbkit.operate.drain import drain
@@ -212,8 +213,10 @@ def test_prometheus_reads_it_and_its_rules_can_be_evaluated(scene, ask):
     eventually(lambda: all(one["health"] == "ok" for one in rules(ask)))
     assert {one["metric"] for one in ask("targets/metadata")} <= {metric.name for metric in METRICS}
     scene.one.die()
-    degraded = "ALERTS%7Balertname%3D%22LbkitVipDegraded%22%7D"
-    eventually(lambda: {one["vip"] for one in found(degraded)} == {"FOUR", "SEVEN"})
+    alerts = "ALERTS%7Balertname%3D%22Lbkit{}%22%7D"
+    eventually(lambda: {one.get("vip") for one in found(alerts.format("VipDegraded"))} == {"FOUR", "SEVEN"})
+    process.stop(scene.site.haproxy)
+    eventually(lambda: found(alerts.format("EngineSilent")))
 
 
 def rules(ask: Callable[[str], Any]) -> list[dict[str, Any]]:

@@ -1,14 +1,20 @@
 """What the agent tells: to systemd, and of each real server."""
 
+import asyncio
 import os
 import socket
 from types import SimpleNamespace
 
 import pytest
+from unit.site_text import server, vip
+from unit.told_figures import site_of
 
 from lbkit.agent.notify import Notify
 from lbkit.agent.roster import Place
+from lbkit.agent.telling import state_of
 from lbkit.checks.result import Result
+from lbkit.state.intents import Intent
+from lbkit.state.observed import ServerState, VipState
 
 
 def watch(state, message="", error=""):
@@ -50,6 +56,29 @@ def test_a_server_is_up_where_all_its_checks_are_and_down_where_one_is(states, c
     assert found.turn(7.0) is (health != "unknown")
     assert (found.health, found.since) == (health, None if health == "unknown" else 7.0)
     assert found.turn(8.0) is False
+
+
+@pytest.mark.parametrize("seen", [ServerState("drain", "unknown", "IPVS", 9.0, 50, 3, 1, 7, 2, 4, 0.5), None])
+def test_of_a_server_it_says_what_the_engine_has_with_what_the_checks_found(tmp_path, seen):
+    site = site_of(tmp_path, vip("V", "192.0.2.1:104", server("a", "192.0.2.11", weight=80), mode="l4-dr"))
+    roster = SimpleNamespace(places={("V", "a"): place(watch("up", "it answers"))})
+    roster.places["V", "a"].health = "up"
+    watching = SimpleNamespace(roster=roster, held=lambda vip: "held")
+    looked = {"V": VipState({"a": seen}, 3, True)} if seen else None
+    halt = {("V", "a"): Intent("V", "a", "halt", weight=60)}
+    reconciler = SimpleNamespace(site=site, seen=looked, unseen="it hangs", intents=halt)
+
+    async def run():
+        roster.places["V", "a"].since = asyncio.get_running_loop().time() - 5
+        return state_of(reconciler, watching)["V"]
+
+    found = asyncio.run(run())
+    assert (found.connections, found.fallback, found.held) == ((3, True, "held") if seen else (0, False, "held"))
+    assert found.unseen == ("" if seen else "it hangs")
+    one = found.servers["a"]
+    assert 5 <= one.since < 10
+    by_checks = {"health": "up", "why": "it answers", "since": one.since}
+    assert one == (seen or ServerState("halt", "unknown", weight=60))._replace(**by_checks)
 
 
 @pytest.mark.parametrize("abstract", [False, True])

@@ -19,11 +19,14 @@ from unit.test_agent_watch import Answers, until, watching
 from unit.told_figures import everything
 
 from lbkit.agent.figures import FiguresOfAgent
+from lbkit.agent.roster import asked_of
 from lbkit.checks.registry import Registry
+from lbkit.checks.result import Result
 from lbkit.errors import CannotRun
 from lbkit.metrics.expiries import expiries
 from lbkit.metrics.failures import Failures
 from lbkit.metrics.figures import Expiry
+from lbkit.metrics.page import page
 from lbkit.site.load import load_site
 
 END, SOONER = datetime(2031, 1, 1, tzinfo=UTC), datetime(2030, 6, 1, tzinfo=UTC)
@@ -149,7 +152,52 @@ def test_a_haproxy_that_is_not_there_has_no_tables_and_is_nothing_for_the_log(sh
     assert caplog.text == ""
 
 
-# --- checks that fail ---
+# --- checks ---
+
+
+def checked(tmp_path, **of_watch):
+    """The page of a place with this watch."""
+    key = SimpleNamespace(check=SimpleNamespace(kind="c-echo"), target="192.0.2.11:104")
+    watch = SimpleNamespace(**{"key": key, "error": "", "result": None, **of_watch})
+
+    async def look():
+        """IPVS is looked at in no time."""
+
+    async def run():
+        full = everything(tmp_path)
+        reconciler = SimpleNamespace(site=loaded(tmp_path), look=look, intents={}, took=0.5)
+        roster = SimpleNamespace(places={("V", "a"): SimpleNamespace(watches=(watch,))})
+        watching = SimpleNamespace(roster=roster, failures=Failures())
+        of_agent = FiguresOfAgent(lambda: full.state, watching, reconciler)
+        found = await of_agent.now()
+        of_agent.end()
+        return "".join(page(found))
+
+    return asyncio.run(run())
+
+
+UP = Result("c-echo", "192.0.2.11:104", "up", "echo", "ok", "it answers", 0.25)
+
+
+def test_of_a_check_that_could_not_be_run_there_is_no_result_of_before(tmp_path):
+    named = 'vip="V",server="a",check="c-echo",target="192.0.2.11:104"'
+    assert f"lbkit_check_up{{{named}}} 1\n" in checked(tmp_path, result=UP)
+    text = checked(tmp_path, result=UP, error="too many open files")
+    assert f'lbkit_check_not_testable{{{named},reason="cannot-run"}} 1\n' in text
+    assert "lbkit_check_up{" not in text
+    assert "lbkit_check_duration_seconds{" not in text
+
+
+def test_of_a_check_that_has_not_run_yet_there_is_nothing(tmp_path):
+    assert "lbkit_check_" not in checked(tmp_path)
+
+
+def test_ports_that_are_checked_at_one_place_are_one_check(tmp_path):
+    both = vip("V", "192.0.2.1:80,81", server("a", "192.0.2.11"), check={"kind": "c-echo", "port": 104})
+    (tmp_path / "site.toml").write_text(site(both))
+    registry = Registry()
+    found = load_site(tmp_path / "site.toml", registry.models())
+    assert len(asked_of(found, registry.kind, found.vips)["V", "a"].keys) == 1
 
 
 def test_a_check_that_failed_says_for_what_and_one_that_could_not_be_run_that():

@@ -86,7 +86,7 @@ def test_the_page_comes_in_small_pieces_of_whole_lines(full):
     many = {f"r{number}": "" for number in range(1000)}
     parts = list(page(replace(full, state=replace(full.state, receivers=many))))
     assert max(part.count("\n") for part in parts) <= 66
-    assert all(part.endswith("\n") for part in parts)
+    assert all(part.endswith("\n") for part in parts if part)
     assert "".join(parts).count("# TYPE lbkit_receiver_trouble ") == 1
 
 
@@ -154,6 +154,12 @@ def test_of_a_pair_that_is_in_trouble_it_says_so(full):
     assert value(figures, "lbkit_pair_peer_reachable") == 0
     assert value(figures, "lbkit_pair_split_brain") == 1
     assert value(figures, "lbkit_pair_can_serve") == 0
+
+
+@pytest.mark.parametrize(("advert_age", "role"), [(0.4, "master"), (30.0, "unknown"), (None, "unknown")])
+def test_a_peer_whose_agent_is_silent_is_master_while_its_adverts_are_heard(full, advert_age, role):
+    silent = PeerSeen(advert_age=advert_age, answer_age=90.0, role="backup", trouble="no route")
+    assert which(with_pair(full, replace(PAIR, peer=silent)), "lbkit_pair_peer_role", "role", node="lb2") == role
 
 
 def test_a_peer_that_was_never_heard_is_not_reached(full):

@@ -144,6 +144,23 @@ def test_a_socket_that_was_left_behind_is_replaced_and_any_other_file_stays(figu
     assert path.read_text() == "precious"
 
 
+def test_a_socket_that_somebody_serves_is_left_to_him(site, tmp_path):
+    path = tmp_path / "agent.sock"
+
+    async def run():
+        port = MetricsPort(None)
+        await port.take(site(path=path))
+        await port.close()
+        return port.trouble
+
+    with socket.socket(socket.AF_UNIX) as his:
+        his.bind(str(path))
+        his.listen()
+        assert "agent.sock: Address already in use" in asyncio.run(run())
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(path))
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -194,6 +211,11 @@ def test_over_tcp_only_who_names_this_machine_is_answered(figures, site, host, s
     request = f"GET /metrics HTTP/1.1\r\nhOST:  {host} \r\n\r\n".encode()
     (answer,) = asked(figures, site(free_port()), request)
     assert parsed(answer)[0] == status
+
+
+def test_who_calls_it_otherwise_is_told_how_to(figures, site):
+    (answer,) = asked(figures, site(free_port()), b"GET /metrics HTTP/1.1\r\nHost: lb1:7780\r\n\r\n")
+    assert b"answers to localhost and loopback addresses alone" in parsed(answer)[2]
 
 
 def test_of_two_names_the_wrong_one_counts(figures, site):
@@ -330,7 +352,9 @@ def test_another_site_is_served_where_it_says(figures, site, tmp_path):
     assert asyncio.run(run()) == (200, 200, False)
 
 
-def test_a_port_that_is_taken_is_trouble_until_it_can_be_had(figures, site):
+def test_a_port_that_is_taken_is_trouble_until_it_can_be_had(figures, site, monkeypatch, caplog):
+    monkeypatch.setattr(metrics_port, "AGAIN", 0.02)
+
     async def run():
         async def now():
             return figures
@@ -339,21 +363,44 @@ def test_a_port_that_is_taken_is_trouble_until_it_can_be_had(figures, site):
         with socket.create_server((HOST, 0)) as taken:
             at = site(taken.getsockname()[1])
             await port.take(at)
+            await asyncio.sleep(0.1)
             trouble = port.trouble
-        await port.take(at)
+        deadline = time.monotonic() + 5
+        while port.trouble and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
         answer = await said(at.metrics.port, GET % b"/")
         await port.close()
         return trouble, port.trouble, parsed(answer)[0]
 
     trouble, after, status = asyncio.run(run())
-    assert "Address already in use. Give another place ([metrics] port or socket)." in trouble
+    assert "Address already in use. Free it, or give another ([metrics] port or socket)." in trouble
     assert (after, status) == ("", 200)
+    assert caplog.text.count("can't be served") == 1
+
+
+def test_a_port_that_could_not_be_had_is_not_tried_again_once_the_site_has_another(site, monkeypatch):
+    monkeypatch.setattr(metrics_port, "AGAIN", 0.02)
+
+    async def run():
+        port = MetricsPort(None)
+        with socket.create_server((HOST, 0)) as taken:
+            first = taken.getsockname()[1]
+            await port.take(site(first))
+            await port.take(site())
+            trouble = port.trouble
+        await asyncio.sleep(0.1)
+        with pytest.raises(ConnectionRefusedError):
+            await said(first, GET % b"/")
+        return trouble
+
+    assert asyncio.run(run()) == ""
 
 
 def test_a_socket_whose_path_is_too_long_is_trouble_that_says_so(site, tmp_path):
     async def run():
         port = MetricsPort(None)
         await port.take(site(path=tmp_path / ("x" * 100)))
+        await port.close()
         return port.trouble
 
     assert "path too long" in asyncio.run(run())

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from unit.site_text import server, site, vip
 
+from lbkit.checks.exposition import ResultRow
 from lbkit.checks.registry import Registry
 from lbkit.checks.result import Result
-from lbkit.metrics.figures import Checked, Expiry, Figures
+from lbkit.metrics.figures import Expiry, Figures
+from lbkit.metrics.rows import named_check
 from lbkit.site.load import load_site
 from lbkit.state.agent import AgentState
 from lbkit.state.intents import Intent
@@ -34,6 +36,10 @@ def of(site, vips, layer_7=None, **more):
     return Figures(site, state, "0.1.0", **more)
 
 
+def row(vip, server, result):
+    return ResultRow(named_check(vip, server, result.check, result.target), result)
+
+
 def everything(folder):
     """Of a node of a pair with a VIP of each layer; each metric has a sample."""
     four = vip("FOUR", "192.0.2.1:104", server("a", "192.0.2.11"), server("b", "192.0.2.12"), mode="l4-dr")
@@ -52,7 +58,7 @@ def everything(folder):
         pair=replace(PAIR, why_not="SAID"),
         counters={"server-down": 2},
         receivers={"mail": "", "traps": "SAID"},
-        checks=[Checked("FOUR", "a", up), Checked("FOUR", "b", down), Checked("SEVEN", "c", odd)],
+        checks=[row("FOUR", "a", up), row("FOUR", "b", down), row("SEVEN", "c", odd)],
         failures={("FOUR", "b"): {"refused": 5}},
         intents={("SEVEN", "c"): Intent("SEVEN", "c", "halt", when=1_767_225_600.0, who="SAID", why="SAID")},
         entries={"SEVEN": 1},

@@ -9,11 +9,16 @@ from importlib.metadata import version
 
 from lbkit.agent.one_thread import OneThread
 from lbkit.agent.reconcile import Reconciler
+from lbkit.agent.watch import Watch
 from lbkit.agent.watching import Watching
+from lbkit.checks.exposition import ResultRow
+from lbkit.checks.plan import CANNOT_RUN
+from lbkit.checks.result import Result
 from lbkit.errors import EngineError
 from lbkit.haproxy.engine import Haproxy
 from lbkit.metrics.expiries import expiries
-from lbkit.metrics.figures import Checked, Expiry, Figures
+from lbkit.metrics.figures import Expiry, Figures
+from lbkit.metrics.rows import named_check
 from lbkit.site.model import Site
 from lbkit.state.agent import AgentState
 
@@ -50,10 +55,10 @@ class FiguresOfAgent:
             self._tell(),
             self._version,
             [
-                Checked(*place.key, watch.result)
-                for place in watching.roster.places.values()
+                ResultRow(named_check(vip, server, result.check, result.target), result)
+                for (vip, server), place in watching.roster.places.items()
                 for watch in place.watches
-                if watch.result is not None
+                if (result := watch.result if not watch.error else _not_run(watch)) is not None
             ],
             watching.failures.all(),
             self._reconciler.intents,
@@ -75,6 +80,11 @@ class FiguresOfAgent:
                 self._files_of, self._files_at = site, now
         except Exception:  # the page is written without
             log.exception("tables and certificates can't be looked at for the metrics")
+
+
+def _not_run(watch: Watch) -> Result:
+    """In the place of what it found before."""
+    return Result(watch.key.check.kind, str(watch.key.target), "not-testable", "", CANNOT_RUN, watch.error, 0.0)
 
 
 def _entries(site: Site) -> dict[str, int]:

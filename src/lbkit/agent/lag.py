@@ -34,7 +34,9 @@ class Lag:
 
     def _wake(self, due: float) -> None:
         now = self._loop.time()
-        self._late.append(max(0.0, now - due))
+        late = max(0.0, now - due)
+        # whoever came while it hung has waited too: as long as was left
+        self._late.extend(late - missed * _EVERY for missed in range(min(int(late / _EVERY) + 1, _KEPT)))
         self._timer = self._loop.call_at(now + _EVERY, self._wake, now + _EVERY)
 
     @property

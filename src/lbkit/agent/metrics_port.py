@@ -28,11 +28,14 @@ log = logging.getLogger("lbkit.agent")
 
 HOST = "127.0.0.1"
 PATIENCE = 5.0  # seconds for a client's request, and for it to read its answer
+AGAIN = 10.0  # seconds until a place that can't be had is tried again
 MOST_CLIENTS = 8  # at once
 LONGEST = 8192  # bytes of a request
 _ENDS_WITHIN = 0.5  # seconds that a page that is being written gets to be given up
-_SLICE = 0.002  # seconds of the loop that a page takes at a time
+_SLICE = 0.001  # seconds of the loop that a page takes at a time
+_CHUNK = 1 << 16  # bytes
 _TEXT = "text/plain; charset=utf-8"
+_BY_NAME = ": this node answers to localhost and loopback addresses alone. Ask it there, or have the proxy name it so."
 _WELCOME = b"lbkit's agent. Its metrics for Prometheus are at /metrics.\n"
 
 
@@ -55,27 +58,26 @@ class MetricsPort:
         self._place: _Place | None = None
         self._server: asyncio.Server | None = None
         self._clients: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
+        self._trying: asyncio.Task[None] | None = None
         self.trouble = ""
 
     async def take(self, site: Site) -> None:
-        """Serve where this site has it; nowhere, if it says nothing of metrics. A place that can't be had is logged."""
+        """Serve where this site has it; nowhere, if it says nothing of metrics. A place that can't be had is logged, and
+        tried again and again.
+        """
         place = _Place(site.metrics.port, site.metrics.socket, site.agent.group) if site.metrics else None
         if place == self._place and not self.trouble:
             return
         await self.close()
         self._place, self.trouble = place, ""
-        if place is None:
-            return
-        try:
-            await self._listen(place)
-        except (OSError, LbkitError) as e:
-            number = e.errno if isinstance(e, OSError) else None
-            why = os.strerror(number) if number else str(e)  # asyncio puts words of its own around it
-            self.trouble = f"metrics can't be served at {place}: {why}. Give another place ([metrics] port or socket)."
+        if place is not None and not await self._could_listen(place):
             log.error("%s", self.trouble)
+            self._trying = asyncio.create_task(self._try_again(place))
 
     async def close(self) -> None:
         """Listen no more."""
+        if self._trying is not None:
+            self._trying.cancel()
         if self._server is None:
             return
         self._server.close()
@@ -87,6 +89,25 @@ class MetricsPort:
         if self._place is not None and self._place.socket:
             with suppress(OSError):
                 unix_socket.remove(Path(self._place.socket))
+
+    async def _try_again(self, place: _Place) -> None:
+        while self.trouble:
+            await asyncio.sleep(AGAIN)
+            if await self._could_listen(place):
+                log.info("metrics are served at %s", place)
+
+    async def _could_listen(self, place: _Place) -> bool:
+        try:
+            await self._listen(place)
+        except (OSError, LbkitError) as e:
+            number = e.errno if isinstance(e, OSError) else None
+            why = os.strerror(number) if number else str(e)  # asyncio puts words of its own around it
+            self.trouble = (
+                f"metrics can't be served at {place}: {why}. Free it, or give another ([metrics] port or socket)."
+            )
+        else:
+            self.trouble = ""
+        return not self.trouble
 
     async def _listen(self, place: _Place) -> None:
         if place.socket:
@@ -101,17 +122,14 @@ class MetricsPort:
             if len(self._clients) > MOST_CLIENTS:
                 writer.transport.abort()
                 return
-            writer.transport.set_write_buffer_limits(0)  # so that `drain` waits until all is read
-            writer.write(await self._answer(reader))
-            async with asyncio.timeout(PATIENCE):
-                await writer.drain()
+            await _send(writer, await self._answer(reader))
         except (OSError, EOFError, TimeoutError):
             writer.transport.abort()
         finally:
             del self._clients[writer]
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader) -> bytes:
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
         try:
             async with asyncio.timeout(PATIENCE):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -131,14 +149,24 @@ class MetricsPort:
             return _said(HTTPStatus.INTERNAL_SERVER_ERROR)
 
     async def _page(self) -> bytes:
-        parts: list[str] = []
+        parts: list[bytes] = []
         until = time.perf_counter() + _SLICE
         for part in page(await self._figures()):
-            parts.append(part)
+            parts.append(part.encode())
             if time.perf_counter() > until:
                 await asyncio.sleep(0)
                 until = time.perf_counter() + _SLICE
-        return "".join(parts).encode()
+        return b"".join(parts)
+
+
+async def _send(writer: asyncio.StreamWriter, response: tuple[bytes, bytes]) -> None:
+    """In chunks: of what the client has not read yet the transport makes copies."""
+    writer.transport.set_write_buffer_limits(0)  # so that `drain` waits until all is read
+    async with asyncio.timeout(PATIENCE):
+        for part in response:
+            for at in range(0, len(part), _CHUNK):
+                writer.write(memoryview(part)[at : at + _CHUNK])
+                await writer.drain()
 
 
 def _asked(head: bytes, by_name: bool) -> tuple[HTTPStatus | None, str]:
@@ -163,14 +191,15 @@ def _is_of_this_machine(host: str) -> bool:
         return False
 
 
-def _said(status: HTTPStatus) -> bytes:
-    return _response(status, _TEXT, f"{status.phrase}\n".encode())
+def _said(status: HTTPStatus) -> tuple[bytes, bytes]:
+    hint = _BY_NAME if status == HTTPStatus.FORBIDDEN else ""
+    return _response(status, _TEXT, f"{status.phrase}{hint}\n".encode())
 
 
-def _response(status: HTTPStatus, content_type: str, body: bytes) -> bytes:
+def _response(status: HTTPStatus, content_type: str, body: bytes) -> tuple[bytes, bytes]:
     allowed = "Allow: GET\r\n" if status == HTTPStatus.METHOD_NOT_ALLOWED else ""
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
         f"{allowed}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
     )
-    return head.encode() + body
+    return head.encode(), body

@@ -12,6 +12,7 @@ from lbkit.agent.watch import Key, Watch
 from lbkit.checks.conversation import printable
 from lbkit.checks.many import Checker
 from lbkit.checks.plan import KindOf, plan
+from lbkit.checks.result import Result
 from lbkit.site.model import Site
 from lbkit.site.services import RealServer, Vip
 from lbkit.state.observed import Health
@@ -30,7 +31,7 @@ class Asked:
 
 
 def asked_of(site: Site, kind_of: KindOf, vips: Iterable[Vip]) -> dict[PlaceKey, Asked]:
-    """For each real server of these VIPs, as many watches as it has ports to watch. Reads certificates: blocking."""
+    """For each real server of these VIPs, as many watches as it has ports to check. Reads certificates: blocking."""
     by_label = {vip.label: vip for vip in vips}
     keys: dict[PlaceKey, list[Key]] = {(v.label, s.label): [] for v in by_label.values() for s in v.servers}
     cannot: dict[PlaceKey, str] = {}
@@ -41,7 +42,9 @@ def asked_of(site: Site, kind_of: KindOf, vips: Iterable[Vip]) -> dict[PlaceKey,
         else:
             keys[place].append(Key.of(one.check, one.target, by_label[one.vip].check))
     servers = {(vip.label, server.label): (vip, server) for vip in by_label.values() for server in vip.servers}
-    return {place: Asked(*servers[place], tuple(keys[place]), cannot.get(place, "")) for place in servers}
+    return {
+        place: Asked(*servers[place], tuple(dict.fromkeys(keys[place])), cannot.get(place, "")) for place in servers
+    }
 
 
 @dataclass(slots=True)
@@ -84,10 +87,14 @@ class Place:
         return printable(self._why())
 
     def _why(self) -> str:
-        if error := self.asked.cannot or next((watch.error for watch in self.watches if watch.error), ""):
+        worst: Result | None = None
+        error = self.asked.cannot
+        for watch in self.watches:  # of thousands it is asked in one go
+            error, found = error or watch.error, watch.result
+            if found is not None and (worst is None or worst.status != "down" == found.status):
+                worst = found
+        if error:
             return error
-        results = [watch.result for watch in self.watches if watch.result is not None]
-        worst = next((one for one in results if one.status == "down"), results[0] if results else None)
         if worst is None:
             return "not checked yet"
         return worst.message if worst.status == "up" else f"{worst.step} ({worst.reason}): {worst.message}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import socket
@@ -22,7 +23,11 @@ def group_number(group: str | None) -> int:
 
 
 def bound(path: Path, group: int) -> socket.socket:
-    """Mode 0660, in the place of a socket that a process left there. Raises OSError, also where something else is there."""
+    """Mode 0660, in the place of a socket that a process left there. Raises OSError, also where something else is there, and
+    where somebody listens.
+    """
+    if _is_served(path):
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
     remove(path)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -34,6 +39,18 @@ def bound(path: Path, group: int) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)
+        try:
+            asking.connect(str(path))
+        except BlockingIOError:  # as many wait as may
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def remove(path: Path) -> None:

@@ -13,4 +13,5 @@ This file imports nothing, because `lbkit-probe` passes through it. What is wher
     words         sentences about connections that fail               direct_routing  when the check of that name is in it
     connect       the check `connect`                                 facade      check, check_many, check_site, load_site
     here          what this machine is to a check                     reasons     the reason codes that every check shares
+    told          Prometheus' text format
 """

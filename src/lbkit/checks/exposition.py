@@ -1,118 +1,69 @@
-"""Results as Prometheus reads them: text format 0.0.4, for node_exporter's textfile collector and for the agent's own page.
+"""Results as Prometheus reads them: for node_exporter's textfile collector, and for the agent's own page.
 
 A sample carries the names of steps and reasons, never a message: nothing that a remote said comes in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
-from itertools import islice
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from lbkit.checks.result import Result
-
-Sample: TypeAlias = tuple[str, float]  # its labels as `labels` writes them, "": none; and its value
-Samples: TypeAlias = Iterator[Sample]
-_A_PIECE = 64  # samples
+from lbkit.checks.told import Samples, ToldOfRows, label, labels
 
 
-class Metric(NamedTuple):
-    """What is announced of a metric before its samples."""
+class ResultRow(NamedTuple):
+    """A result. `named`: its labels, as `labels` writes them."""
 
-    name: str
-    kind: Literal["gauge", "counter"]
-    meaning: str
+    named: str
+    result: Result
+
+
+OF_A_RESULT: ToldOfRows[ResultRow] = ToldOfRows()
 
 
 def exposition(rows: Iterable[tuple[Mapping[str, str], Result]]) -> str:
     """The metrics of these results, in their order, with the labels `check`, `target` and those of each row.
 
     Of rows with equal labels the first counts, since the collector rejects a file that has a series twice. Of a check that
-    found nothing out there is only that it is not testable, and why. Durations are in seconds.
+    found nothing out there is only that it is not testable, and why. Durations are in seconds, to six digits.
     """
-    kept: dict[frozenset[tuple[str, str]], tuple[str, Result]] = {}
+    kept: dict[frozenset[tuple[str, str]], ResultRow] = {}
     for more, result in rows:
         named = {"check": result.check, "target": result.target, **more}
-        kept.setdefault(frozenset(named.items()), (labels(named), result))
-    return "".join(line for metric, of in OF_A_RESULT for line in lines(metric, samples(of, kept.values())))
+        kept.setdefault(frozenset(named.items()), ResultRow(labels(named), result))
+    return "".join(OF_A_RESULT.lines(kept.values()))
 
 
-def lines(metric: Metric, of_it: Iterable[Sample]) -> Iterator[str]:
-    """The metric announced, then a line for each sample, in pieces of a few lines; nothing where there is none."""
-    name, left = metric.name, iter(of_it)
-    head = f"# HELP {name} {metric.meaning}\n# TYPE {name} {metric.kind}\n"
-    while piece := list(islice(left, _A_PIECE)):
-        yield head + "".join(
-            [f"{name}{{{named}}} {value}\n" if named else f"{name} {value}\n" for named, value in piece]
-        )
-        head = ""
+@OF_A_RESULT.value("lbkit_check_up", "Whether the check found the target up (1) or down (0).")
+def _up(row: ResultRow) -> int | None:
+    return None if row.result.status == "not-testable" else int(row.result.status == "up")
 
 
-def samples(of: Callable[[Result], Samples], rows: Iterable[tuple[str, Result]]) -> Samples:
-    """Those of results, each with the labels that its row has already."""
-    for named, result in rows:
-        for more, value in of(result):
-            yield (f"{named},{more}" if more else named), value
+@OF_A_RESULT.value("lbkit_check_warnings", "How many warnings the check gave.")
+def _warnings(row: ResultRow) -> int | None:
+    return None if row.result.status == "not-testable" else len(row.result.details.get("warnings", ()))
 
 
-def labels(named: Mapping[str, str]) -> str:
-    """Names and values as they stand between the braces."""
-    return ",".join([_label(name, value) for name, value in named.items()])
+@OF_A_RESULT.value("lbkit_check_duration_seconds", "How long the check took.")
+def _duration(row: ResultRow) -> str | None:
+    return None if row.result.status == "not-testable" else f"{row.result.duration:.6g}"
 
 
-@lru_cache(maxsize=1 << 12)
-def _label(name: str, value: str) -> str:
-    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    return f'{name}="{escaped}"'
+@OF_A_RESULT.seconds("lbkit_check_step_duration_seconds", "How long each step of the check took.", "step")
+def _steps(row: ResultRow) -> Mapping[str, float]:
+    return row.result.steps
 
 
-def _up(result: Result) -> Samples:
-    if result.status != "not-testable":
-        yield "", int(result.status == "up")
-
-
-def _warnings(result: Result) -> Samples:
-    if result.status != "not-testable":
-        yield "", len(result.details.get("warnings", ()))
-
-
-def _duration(result: Result) -> Samples:
-    if result.status != "not-testable":
-        yield "", result.duration
-
-
-def _steps(result: Result) -> Samples:
-    for step, seconds in result.steps.items():
-        yield _label("step", step), seconds
-
-
-def _failure(result: Result) -> Samples:
-    if result.status == "down":
-        yield labels({"step": result.step, "reason": result.reason}), 1
-
-
-def _not_testable(result: Result) -> Samples:
-    if result.status == "not-testable":
-        yield _label("reason", result.reason), 1
-
-
-OF_A_RESULT: tuple[tuple[Metric, Callable[[Result], Samples]], ...] = (
-    (Metric("lbkit_check_up", "gauge", "Whether the check found the target up (1) or down (0)."), _up),
-    (Metric("lbkit_check_warnings", "gauge", "How many warnings the check gave."), _warnings),
-    (Metric("lbkit_check_duration_seconds", "gauge", "How long the check took."), _duration),
-    (Metric("lbkit_check_step_duration_seconds", "gauge", "How long each step of the check took."), _steps),
-    (
-        Metric(
-            "lbkit_check_failure",
-            "gauge",
-            "1 for each target that is down, with the step that failed and the reason code.",
-        ),
-        _failure,
-    ),
-    (
-        Metric("lbkit_check_not_testable", "gauge", "1 for each check that could not be run, or not here."),
-        _not_testable,
-    ),
+@OF_A_RESULT.metric(
+    "lbkit_check_failure", "1 for each target that is down, with the step that failed and the reason code."
 )
-"""What a result has to say, metric by metric."""
+def _failure(row: ResultRow) -> Samples:
+    if row.result.status == "down":
+        yield f"{row.named},{labels({'step': row.result.step, 'reason': row.result.reason})}", 1
+
+
+@OF_A_RESULT.metric("lbkit_check_not_testable", "1 for each check that could not be run, or not here.")
+def _not_testable(row: ResultRow) -> Samples:
+    if row.result.status == "not-testable":
+        yield f"{row.named},{label('reason', row.result.reason)}", 1

@@ -6,19 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from lbkit.checks.result import Result
+from lbkit.checks.exposition import ResultRow
 from lbkit.metrics.failures import Place
 from lbkit.site.model import Site
 from lbkit.state.agent import AgentState
 from lbkit.state.intents import Intent
-
-
-class Checked(NamedTuple):
-    """The last result of a check of a real server. One has as many as it has ports to check."""
-
-    vip: str
-    server: str
-    result: Result
 
 
 class Expiry(NamedTuple):
@@ -34,7 +26,8 @@ class Expiry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`state`: what the agent says of itself. `intents`: what operators ask, both layers. `failures`: by reason.
+    """`state`: what the agent says of itself. `checks`: the last result of each check of a real server, which has as many as
+    it has ports to check. `intents`: what operators ask, both layers. `failures`: by reason.
 
     `entries`: of the tables of layer-7 VIPs, so far as HAProxy has said. `expiries`: of files that the agent may
     read. `reconciled`: seconds that the last attempt to bring IPVS to what is wanted took, None: there was none.
@@ -43,7 +36,7 @@ class Figures:
     site: Site
     state: AgentState
     version: str
-    checks: Sequence[Checked] = ()
+    checks: Sequence[ResultRow] = ()
     failures: Mapping[Place, Mapping[str, int]] = field(default_factory=dict)
     intents: Mapping[Place, Intent] = field(default_factory=dict)
     entries: Mapping[str, int] = field(default_factory=dict)

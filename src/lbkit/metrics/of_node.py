@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from lbkit.checks.exposition import labels
+from lbkit.checks.told import Samples, Told, labels, state_set
 from lbkit.metrics.figures import Figures
 from lbkit.metrics.rows import named_server
-from lbkit.metrics.told import Samples, Told, state_set
 from lbkit.state.events import EventKind
 from lbkit.state.pair import Role
 
@@ -42,12 +41,17 @@ def _role(figures: Figures) -> Samples:
         yield from state_set(labels({"node": pair.node}), "role", get_args(Role), pair.role)
 
 
-@_metric("lbkit_pair_peer_role", "The same of the other node, as its agent says; unknown while it says nothing.")
+@_metric(
+    "lbkit_pair_peer_role",
+    "The same of the other node, as its agent says; while that is silent, master if its VRRP adverts are heard.",
+)
 def _peer_role(figures: Figures) -> Samples:
     pair, of_site = figures.state.pair, figures.site.pair
     if pair is None or of_site is None:
         return
-    role = "unknown" if pair.peer.trouble else pair.peer.role
+    role, heard = pair.peer.role, pair.peer.advert_age
+    if pair.peer.trouble:
+        role = "master" if heard is not None and heard <= 3 * of_site.advert_interval + 1 else "unknown"
     for other in [node.name for node in of_site.nodes if node.name != pair.node]:
         yield from state_set(labels({"node": other}), "role", get_args(Role), role)
 

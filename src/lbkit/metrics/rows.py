@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from lbkit.checks.exposition import labels
+from lbkit.checks.told import labels
 from lbkit.metrics.figures import Figures
 from lbkit.site.services import RealServer, Vip
 from lbkit.state.intents import Intent
@@ -39,10 +40,11 @@ class VipRow(NamedTuple):
         return None if self.state is None else sum(row.differs for row in self.servers)
 
 
-def vip_rows(figures: Figures) -> list[VipRow]:
+def vip_rows(figures: Figures) -> Iterator[VipRow]:
     """One for each VIP, in the site's order."""
     seen = {**figures.state.vips, **figures.state.layer_7}
-    return [_vip(figures, vip, seen.get(vip.label)) for vip in figures.site.vips]
+    for vip in figures.site.vips:
+        yield _vip(figures, vip, seen.get(vip.label))
 
 
 def _vip(figures: Figures, vip: Vip, seen: VipState | None) -> VipRow:
@@ -73,5 +75,11 @@ def _entries(figures: Figures, vip: Vip, state: VipState | None) -> int | None:
 
 @lru_cache(maxsize=1 << 16)
 def named_server(vip: str, server: str) -> str:
-    """The labels of a real server; each page has them three times over."""
+    """The labels of a real server; each page has them many times over."""
     return labels({"vip": vip, "server": server})
+
+
+@lru_cache(maxsize=1 << 16)
+def named_check(vip: str, server: str, check: str, target: str) -> str:
+    """Those of a check of it."""
+    return labels({"vip": vip, "server": server, "check": check, "target": target})
