@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from interop.operated import Named, Operated, operated, three_vips
 
+from lbkit.operate import tables
+
 LBKIT = Path(sys.executable).parent / "lbkit"
 
 
@@ -58,11 +60,13 @@ def test_it_has_what_a_haproxy_that_runs_says_of_itself(running: Operated, tmp_p
 def test_tables_are_counted_and_no_client_is_in_it(running: Operated, tmp_path: Path) -> None:
     with running.connect("SOURCE", "127.9.9.9") as connection:
         assert connection.recv(10)
+        tables.clear(running.site, "SOURCE", key="127.9.9.9", state=running.state)
         bundled(running.file, running.state, tmp_path / "b.tar.gz")
     found = unpacked(tmp_path / "b.tar.gz")
     heads = [line for line in found["haproxy/tables.txt"].splitlines() if line]
     assert any(line.startswith("# table: SOURCE, type: ip") for line in heads)
     assert all(line.startswith("# table: ") for line in heads)
+    assert "table-cleared" in found["events.jsonl"]
     assert [name for name, text in found.items() if "127.9.9.9" in text] == []
 
 

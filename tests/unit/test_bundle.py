@@ -26,8 +26,9 @@ CONTENTS = {
     "tls/ca.pem": PEM, "tls/ca.crl": b"list", "tls/web.pem": PEM, "tls/web.key": KEY, "tls/both.pem": PEM + KEY,
     "tls/own.pfx": b"0\x82\x01", "pfx.password": b"hunter2\n", "page.html": b"<p>sorry</p>", "check.pem": PEM,
     "check-key.pem": KEY, "webhook.secret": b"key\n", "webhook-ca.pem": PEM, "snmp.community": b"public\n",
+    "token": b"1234\n",
 }  # fmt: skip
-GUESSABLE = {"pfx.password", "webhook.secret", "snmp.community"}
+GUESSABLE = {"pfx.password", "token", "webhook.secret", "snmp.community"}
 SECRET = {"tls/web.key", "tls/both.pem", "tls/own.pfx", "check-key.pem", *GUESSABLE}
 
 
@@ -50,7 +51,12 @@ def site_file(tmp_path: Path) -> Path:
                 "own": {"file": "tls/own.pfx", "password_file": "pfx.password"},
             },
             fallback_page={"file": "page.html"},
-            alerts={"receivers": {"webhook": {"secret_file": "webhook.secret", "ca_file": "webhook-ca.pem"}}},
+            alerts={
+                "receivers": {
+                    "webhook": {"secret_file": "webhook.secret", "ca_file": "webhook-ca.pem"},
+                    "pager": {"token_file": "token"},
+                }
+            },
             snmp={"community_file": "snmp.community"},
         )
     )

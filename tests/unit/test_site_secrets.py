@@ -48,10 +48,41 @@ def test_those_of_a_check_are_named_by_its_vip(tmp_path: Path) -> None:
 def test_what_is_written_into_the_site_file_itself_is_one_too(tmp_path: Path) -> None:
     receivers = {"chat": {"token": "T-1", "url": "https://chat.example/services/B0/x?y=1", "name": "ops"}}
     known = secrets_of(written(tmp_path, one_of(alerts={"receivers": receivers}))).known
-    assert known == {
-        "alerts.receivers.chat.token": ["T-1"],
-        "alerts.receivers.chat.url": ["services/B0/x?y=1", "services/B0/x"],
+    assert {name: set(values) for name, values in known.items()} == {
+        "alerts.receivers.chat.token": {"T-1"},
+        "alerts.receivers.chat.url": {"services/B0/x?y=1", "services/B0/x"},
     }
+
+
+OTHER = """
+[alerts.receivers.other]
+level = "warning"
+link = "https://hooks.example/services/T0XXT0XXT0XX?code=C0DEC0DE&x=1"
+routing-key = "R1R1"
+pin = "a-pin-of-twelve"
+headers = { Authorization = "Bearer B1B1B1", X-Id = "me" }
+tokens = ["T1T1", 'T2T2']
+auth = "anna:A1A1A1A1"
+passcode = 7770001
+use_token = true
+secret = \"""
+S1S1
+\"""
+"""
+
+
+@pytest.mark.parametrize("broken", ["", "\n[vips\n"])
+def test_what_a_plugin_is_told_is_one_however_it_is_called(tmp_path: Path, broken: str) -> None:
+    known = secrets_of(written(tmp_path, one_of() + OTHER + broken)).known
+    assert {one.partition("receivers.other.")[2].partition(".")[0] for one in known} == {
+        "link", "routing-key", "pin", "headers", "tokens", "auth", "passcode", "use_token", "secret",
+    } - ({"headers"} if broken else set()) | ({"Authorization"} if broken else set())  # fmt: skip
+    found = {value for values in known.values() for value in values}
+    assert {
+        "services/T0XXT0XXT0XX?code=C0DEC0DE&x=1", "services/T0XXT0XXT0XX", "T0XXT0XXT0XX", "C0DEC0DE", "R1R1",
+        "a-pin-of-twelve", "Bearer B1B1B1", "B1B1B1", "T1T1", "T2T2", "anna:A1A1A1A1", "A1A1A1A1", "7770001", "S1S1",
+    } <= found  # fmt: skip
+    assert not found & {"warning", "me", "1", "hooks.example", "true", "True"}
 
 
 def test_keys_are_known_line_by_line_and_certificates_are_no_secret(tmp_path: Path, throwaway_ca: ThrowawayCA) -> None:
@@ -90,11 +121,12 @@ def test_keys_below_a_folder_are_found_and_nothing_else_there_is_secret(
 
 
 @pytest.mark.parametrize("broken", ["= nonsense [[\n", "[vips\n", "x = 'not closed\n"])
-def test_they_are_found_where_the_site_file_is_no_toml(tmp_path: Path, broken: str) -> None:
-    text = f'{broken}[alerts]\npassword_file = \'mail\' # as it is\n"token" = "in the file"\n'
+@pytest.mark.parametrize("quote", ["'", ""])
+def test_they_are_found_where_the_site_file_is_no_toml(tmp_path: Path, broken: str, quote: str) -> None:
+    text = f'{broken}[alerts]\npassword_file = {quote}mail{quote} # as it is\n"token" = "in the file"\n'
     known = secrets_of(written(tmp_path, text, mail="sesame")).known
-    assert "sesame" in known["password_file"]
-    assert known["token"] == ["in the file"]
+    assert "sesame" in known["alerts.password_file"]
+    assert "in the file" in known["alerts.token"]
 
 
 def test_a_secret_that_is_no_utf8_is_known(tmp_path: Path) -> None:

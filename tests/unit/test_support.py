@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -82,6 +83,21 @@ def test_a_file_that_is_there_stays_unless_force_is_given(here: SecretSite) -> N
     assert here.to.read_text() == "mine"
     here.bundled(force=True)
     assert "README.txt" in here.unpacked()
+
+
+def test_what_is_no_file_is_never_replaced(here: SecretSite) -> None:
+    os.mkfifo(here.to)
+    with pytest.raises(Misuse, match="is no file, and stays as it is"):
+        here.bundled(force=True)
+    assert here.to.is_fifo()
+
+
+@pytest.mark.parametrize("name", ["...tar.gz", "ticket"])
+def test_all_of_it_is_below_one_folder_that_is_not_called_as_the_file_is(here: SecretSite, name: str) -> None:
+    made = support_bundle(here.file, here.folder / name, 0, Registry(), here.state)
+    with tarfile.open(made.file) as tar:
+        (folder,) = {one.partition("/")[0] for one in tar.getnames()}
+    assert folder.startswith(f"lbkit-support-{os.uname().nodename}-")
 
 
 def test_a_place_that_can_t_be_written_is_said_before_anything_is_gathered(here: SecretSite) -> None:
@@ -189,6 +205,21 @@ def test_the_journal_is_asked_for_the_time_and_for_no_connection_of_haproxy(here
         assert abs(float(since.removeprefix("--since=@")) - (time.time() - 3600)) < 30
     assert "--priority=notice" in found["journal/haproxy.txt"]
     assert "_TRANSPORT=stdout" in found["journal/haproxy-stderr.txt"]
+
+
+def test_of_logs_that_are_too_large_the_newest_are_in_it(here: SecretSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support_parts, "LIMIT", 20_000)
+    here.program(
+        "journalctl", "for one; do case $one in --lines=*) seq $((40001 - ${one#--lines=})) 40000;; esac; done"
+    )
+    for number in range(50):
+        record(Event("test", f"{number} " + "x" * 1500), state=here.state)
+    here.bundled()
+    found = here.unpacked()
+    journal, events = found["journal/lbkit.txt"].splitlines(), found["events.jsonl"].splitlines()
+    assert journal == [str(number) for number in range(40_001 - len(journal), 40_001)]
+    assert json.loads(events[-1])["text"].startswith("49 ")
+    assert all(5_000 < len(found[name]) <= 20_000 for name in ("journal/lbkit.txt", "events.jsonl"))
 
 
 def test_sets_of_the_packet_filter_which_hold_clients_are_left_out(here: SecretSite) -> None:

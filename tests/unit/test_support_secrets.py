@@ -71,4 +71,4 @@ def test_none_is_in_it_where_the_site_file_is_no_toml(here: SecretSite) -> None:
     here.bundled()
     found = here.unpacked()
     assert survivors(found, here) == set()
-    assert "[REMOVED: password_file]" in found["journal/lbkit.txt"]
+    assert "[REMOVED: alerts.password_file]" in found["journal/lbkit.txt"]

@@ -23,7 +23,7 @@ from lbkit.errors import Misuse
 from lbkit.install.files import File, in_place
 
 _PUBLIC = ("ca_file", "crl_file", "page")  # no secret, unless a key is in it
-_GUESSABLE = ("password_file", "secret_file", "community_file", "authentication_file", "privacy_file")
+_LONG = (*_PUBLIC, "file", "cert_file", "key_file")  # others may be so short that a digest of them tells what they are
 _KEY = b"PRIVATE KEY-----"
 _LARGEST = 40 << 20  # bytes of all files; as base64 it has to fit into one line of lbkit.pair.link
 
@@ -193,7 +193,7 @@ def _digest(text: bytes, files: Mapping[str, bytes | None]) -> str:
     names = named(text)
     made = sha256(sha256(text).digest())
     for given in sorted(files):
-        if not names.get(given, "").endswith(_GUESSABLE):
+        if names.get(given, "file") in _LONG:
             content = files[given]
             made.update(sha256(given.encode()).digest() + (b"-" if content is None else sha256(content).digest()))
     return made.hexdigest()

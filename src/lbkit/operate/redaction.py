@@ -19,11 +19,14 @@ _BLOCK = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----(?:(?!-----)[\w+/=\s\\:,.-])*(?:-----END [A-Z0-9 ]+-----)?"
 )
 _VALUE = r"""("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,;}\]\[{"'][^\s,;}\]]*)"""
-_WORDS = r"(?:pass|passwd|password|passphrase|secret|token|community|hmac|credentials?|api[_-]?key|private[_-]?key)"
+_WORDS = (
+    r"(?:pass|pwd|passwd|passcode|password|passphrase|secret|token|community|hmac|credential|bearer|authorization|cookie|"
+    r"(?:[a-z]+[_-]|api|private)key)s?"
+)
 _KEYED = re.compile(rf"""(?i)((?<![^\W_]){_WORDS}["']?[ \t]*[=:](?!=)[ \t]*){_VALUE}""")
-_IN_URL = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^/\s\"'<>]*@")
+_IN_URL = re.compile(r"(://)[^/\s\"'<>]*@")
 _URL_PATH = re.compile(r"""(?i)(\burl["']?[ \t]*[=:][ \t]*["']?\w+://[^/\s"'?#]*[/?#])[^\s"']+""")
-_HEADER = re.compile(r"(?im)((?:^|[\s\"'])(?:proxy-)?(?:authorization|(?:set-)?cookie)[\"']?[ \t]*:[ \t]*)[^\r\n]+")
+_HEADER = re.compile(r"(?i)(\b(?:proxy-)?(?:authorization|(?:set-)?cookie)[\"']?[ \t]*[:=](?!=)[ \t]*)[^\r\n]+")
 _HDR = re.compile(
     r"(?i)(\b(?:hdr|(?:set|add|replace)-header)[ \t]+[\"']?(?:proxy-)?(?:authorization|cookie)\b)[^\r\n]+"
 )
@@ -109,12 +112,18 @@ def _keyed(found: re.Match[str]) -> str:
 
 
 def _written(value: str) -> str:
-    """A pattern of the value as it may be written: as it is, escaped or quoted in any way, as Base64, as hexadecimal."""
+    """A pattern of the value as it may be written: as it is, escaped or quoted in any way, as Base64, as hexadecimal.
+
+    What none of them begins with is told first: that is twice as fast.
+    """
     data = value.encode(errors="surrogateescape")
     ways = ["".join(map(_character, re.findall(r"\\+|.", value, re.DOTALL))), "".join(map(_digit, data.hex()))]
+    begins = {value[0], *"\\%&+", *_digit(data.hex()[0])}
     if len(data) >= _BASE64_FROM:
-        ways += [re.escape(one).replace(r"\+", "[+-]").replace("/", "[/_]") for one in _inside_base64(data)]
-    return "|".join(ways)
+        inside = _inside_base64(data)
+        ways += [re.escape(one).replace(r"\+", "[+-]").replace("/", "[/_]") for one in inside]
+        begins |= {*"-_", *(one[0] for one in inside)}
+    return f"(?=[{''.join(map(re.escape, begins))}])(?:{'|'.join(ways)})"
 
 
 def _character(one: str) -> str:

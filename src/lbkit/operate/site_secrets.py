@@ -19,6 +19,7 @@ from lbkit.operate.redaction import SHORTEST, Redaction, is_secret_word
 from lbkit.tls.files import is_pfx
 
 _NO_PASSWORDS = ("file", "ca_file", "crl_file", "known_hosts_file", "pid_file")  # in these there may be keys alone
+_NO_SECRETS = ("", "true", "false")
 _KEY = "PRIVATE KEY"
 _BLOCK = re.compile(rf"-----BEGIN [A-Z0-9 ]*{_KEY}-----(.*?)(?:-----|\Z)", re.DOTALL)
 _LINE = re.compile(r"[A-Za-z0-9+/=]{16,}")
@@ -26,9 +27,15 @@ _WIDTHS = (64, 76)  # characters of a line of Base64: PEM, and MIME
 _LARGEST = 1 << 20  # bytes of a file that holds a secret
 _MOST = 16  # lines of a file of passwords
 _MOST_KEYS = 1000  # files below a folder
-_PATH = 8  # characters of a URL's path that may be a secret
+_PATH = 8  # characters of a part of a URL that may be a secret
+_OPAQUE = 12  # characters of a text for a plugin that may be one; what is shorter is a level, a time, a name
+_PLUGINS = "alerts.receivers."
 _OWN_KEY = "/etc/lbkit/pair/key"  # where [pair.ssh] says nothing
-_IN_BROKEN = re.compile(r"""([A-Za-z0-9_-]+)["']?[ \t]*=[ \t]*(?:"([^"\n]*)"|'([^'\n]*)')""")
+_SCHEME = re.compile(r"(?i)(?:basic|bearer|token)[ \t]+")  # of HTTP's Authorization
+_IN_BROKEN = re.compile(  # a table; a key, and what is behind it without quotes; a text
+    r"""(?ms)^[ \t]*\[+[ \t]*([\w.-]+)[ \t]*\]|(?:"([\w-]+)"|'([\w-]+)'|\b([\w-]+))[ \t]*=[ \t]*([^\s"'\[{#][^\s#,}]*)?|"""
+    r"""\"{3}(.*?)\"{3}|'{3}(.*?)'{3}|"((?:[^"\\\n]|\\.)*)"|'([^'\n]*)'"""
+)
 
 
 @dataclass
@@ -44,11 +51,16 @@ class Secrets:
         return Redaction(self.known, self.keys)
 
     def value(self, name: str, text: str) -> None:
-        """One that is written down itself."""
-        self.known.setdefault(name, []).append(text)
+        """One that is written down itself, or several, one a line; what is behind a colon is one too (`USER:PASSWORD`)."""
+        for line in text.splitlines()[:_MOST]:
+            bare = line.strip()
+            found = (line, bare, bare.partition(":")[2].strip(), _SCHEME.sub("", bare, count=1))
+            self.known.setdefault(name, []).extend(
+                one for one in dict.fromkeys(found) if one.lower() not in _NO_SECRETS
+            )
 
     def file(self, name: str, path: Path, *, passwords: bool = True) -> None:
-        """What a file holds: keys, if it is PEM or PFX, else passwords, one a line; behind a colon too (`USER:PASSWORD`)."""
+        """What a file holds: keys, if it is PEM or PFX, else passwords, as `value` has them."""
         try:
             content = disk.read(path) if path.is_file() else b""  # a pipe could be waited for without end
         except (LbkitError, OSError) as e:
@@ -60,8 +72,7 @@ class Secrets:
         elif _KEY in text or is_pfx(content or b""):
             self.keys.setdefault(name, []).extend(_lines_of_keys(text, content or b""))
         elif passwords and "-----BEGIN " not in text:
-            for line in text.splitlines()[:_MOST]:
-                self.known.setdefault(name, []).extend((line, line.strip(), line.partition(":")[2].strip()))
+            self.value(name, text)
 
 
 def secrets_of(site_file: Path, folders: Iterable[Path] = ()) -> Secrets:
@@ -72,22 +83,41 @@ def secrets_of(site_file: Path, folders: Iterable[Path] = ()) -> Secrets:
     except LbkitError as e:
         found.unread.append(f"site: {e}")
         text = ""
+    below = set(folders)
     for name, value in _named(text):
+        if name == "haproxy.folder" and "\0" not in value:  # also where the site can't be loaded
+            below.add(place(site_file, value) / "tls")
         above, _, last = name.rpartition(".")
         if last == "file" and above and not above.startswith("certificates."):
             continue  # what lbkit writes, or everybody may see
         if last.endswith("file") and value and "\0" not in value:
             found.file(name, place(site_file, value), passwords=last not in _NO_PASSWORDS)
-        elif is_secret_word(last):
+        elif _may_be_one(name, value):
             found.value(name, value)
-        elif last == "url" and len(path := value.partition("://")[2].partition("/")[2]) >= _PATH:
-            found.value(name, path)
-            found.value(name, path.partition("?")[0])
+        if "://" in value:
+            found.value(name, "\n".join(_of_url(value)))
     found.file("pair.ssh.key_file", Path(_OWN_KEY), passwords=False)
-    for folder in folders:
+    for folder in sorted(below):
         for one in _files(folder, found.unread):
             found.file(f"{folder.name}/{one.name}", one, passwords=False)
     return found
+
+
+def _may_be_one(name: str, value: str) -> bool:
+    """By what it is called; of what is told to a plugin, of which lbkit knows nothing, also by its length."""
+    if not name.startswith(_PLUGINS):
+        return is_secret_word(name.rpartition(".")[2])
+    return (len(value) >= _OPAQUE and "://" not in value) or any(map(is_secret_word, name.split(".")[3:]))
+
+
+def _of_url(url: str) -> Iterator[str]:
+    """What of it may be a secret: its path, all that is asked for, each value of that, and long parts of the path."""
+    _, _, rest = url.partition("://")
+    where, _, query = rest.partition("?")
+    path = where.partition("/")[2]
+    wholes = (f"{path}?{query}" if query else "", path, query, *(one.partition("=")[2] for one in query.split("&")))
+    yield from (one for one in wholes if len(one) >= _PATH)
+    yield from (one for one in path.split("/") if len(one) >= _OPAQUE)
 
 
 def _named(text: str) -> Iterator[tuple[str, str]]:
@@ -95,13 +125,22 @@ def _named(text: str) -> Iterator[tuple[str, str]]:
     try:
         yield from _texts(tomllib.loads(text.removeprefix("\ufeff")), "")
     except (ValueError, RecursionError):
-        for key, one, other in _IN_BROKEN.findall(text):
-            yield key, one or other
+        yield from _texts_of_broken(text)
+
+
+def _texts_of_broken(text: str) -> Iterator[tuple[str, str]]:
+    table = key = ""
+    for header, *keys, bare, one, two, three, four in _IN_BROKEN.findall(text):
+        if header:
+            table = f"{header}."
+        key = "" if header else "".join(keys) or key
+        if value := bare or one or two or three or four:
+            yield f"{table}{key}", value
 
 
 def _texts(value: Any, name: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield name, value
+    if isinstance(value, str | int):
+        yield name, str(value)
     elif isinstance(value, dict):
         for key, one in value.items():
             yield from _texts(one, f"{name}.{key}" if name else key)

@@ -78,11 +78,13 @@ def support_bundle(
     """Write one of this node to `to`, which nobody else may read. Nothing on the node is changed.
 
     `since`: of events and logs, seconds since the epoch. A part that can't be had is left out, and said. `progress` is told
-    each part before it is gathered. Raises Misuse where `to` is there already, unless `force`; CannotRun where it can't be
-    written.
+    each part before it is gathered. Raises Misuse where `to` is there already, unless it is a file and `force`; CannotRun
+    where it can't be written.
     """
     if to.exists() and not force:
         raise Misuse(f"{to} is there already, and stays as it is. Give another name with -o, or --force.")
+    if to.exists() and not to.is_file():  # a device would be a file from then on
+        raise Misuse(f"{to} is no file, and stays as it is. Give another name with -o.")
     if not os.access(to.absolute().parent, os.W_OK):
         raise CannotRun(
             f"{to} can't be written: {to.absolute().parent} is no folder that you may write to. Give another with -o."
@@ -90,7 +92,7 @@ def support_bundle(
     node = Node(site_file, registry, state)
     secrets = secrets_of(site_file, [Path(node.haproxy.folder, "tls")])
     redaction = secrets.redaction()
-    packed = _Packed(to.name.removesuffix(".gz").removesuffix(".tar"))
+    packed = _Packed(f"lbkit-support-{socket.gethostname()}-{time.strftime('%Y%m%d-%H%M%S')}")
     found = tuple(_gathered(part, redaction, packed, progress) for part in parts(node, since))
     unread = tuple(redaction.clean(one) for one in secrets.unread)
     _add_summary(packed, found, unread, since)

@@ -37,7 +37,7 @@ from lbkit.state.log import EventLog
 Content: TypeAlias = bytes | str | dict[str, Any] | list[Any]  # the last two as JSON
 _ANSWERS_WITHIN = 4.0  # seconds, of HAProxy and the agent
 _EVENTS = 20_000  # the last ones, at most
-_LINES = 40_000  # of each part of the journal, at most: the last ones
+_LINES = 40_000  # of each part of the journal, at most
 _SNMPD = "/etc/snmp/snmpd.conf"
 _SYSTEM = {
     "system/packages.txt": (
@@ -165,9 +165,20 @@ def _of_journal(node: Node, since: float) -> Iterator[Part]:
     }
     wanted |= {"keepalived": ("--unit=keepalived",)} if site is None or site.pair else {}
     wanted |= {"snmpd": ("--unit=snmpd",)} if site is None or site.snmp else {}
-    bounds = (f"--since=@{since:.0f}", f"--lines={_LINES}", "--output=short-iso-precise", "--no-pager")
+    command = ("journalctl", f"--since=@{since:.0f}", "--output=short-iso-precise", "--no-pager")
+
+    def lines(matches: tuple[str, ...], most: int) -> bytes:
+        return output(*command, f"--lines={most}", *matches)
+
     for name, matches in wanted.items():
-        yield Part(f"journal/{name}.txt", partial(output, "journalctl", *bounds, *matches))
+        yield Part(f"journal/{name}.txt", partial(_newest, partial(lines, matches), _LINES))
+
+
+def _newest(given: Callable[[int], bytes], most: int) -> bytes:
+    """As many of the last entries of a log as fit, not more than `most`: a part that is too large loses its end."""
+    while len(found := given(most)) > LIMIT and most > 1:
+        most //= 2
+    return found
 
 
 def _file(path: Path) -> bytes:
@@ -190,7 +201,13 @@ def _pair_status(node: Node) -> Content:
 
 def _events(state: Path | None, since: float) -> Content:
     found, _ = EventLog(state).last(_EVENTS, since)
-    return "".join(json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in found)
+    lines = [json.dumps(_without_client(one.as_dict())).encode() + b"\n" for one in found]
+    return _newest(lambda most: b"".join(lines[-most:]), _EVENTS)
+
+
+def _without_client(event: dict[str, Any]) -> dict[str, Any]:
+    event.get("details", {}).pop("key", None)  # of a persistence table
+    return event
 
 
 def _asked_haproxy(socket: str, command: str) -> Content:
