@@ -33,9 +33,11 @@ def lbkit_event_settings() -> type[BaseModel]:  # type: ignore[empty-body]
 
 @hookspec
 def lbkit_event(event: Event, settings: BaseModel, active: bool) -> None:
-    """Take one event. The agent calls it for every one, in order, in a thread of this receiver alone: it may block.
+    """Take one event. The agent calls it for every one, in order, in a thread of this receiver alone: it may wait as long as
+    it likes. What keeps Python itself busy for long, such as a regular expression that never ends, holds up the checks too.
 
-    `active`: this node is the one that tells others; the other one of a pair sees the same things, and calls it too.
+    `active`: this node is the one that tells others, or was when it happened; the other one of a pair sees the same things,
+    and calls it too.
     Raises whatever it likes where it can't take the event: the same comes again after 1 s, 2 s, 4 s, … at most 300 s, and
     the others wait behind it; a message of lbkit.errors is shown as it is. What returned is taken, but after a crash the
     agent may give the last ones once more: at least once each, and `event.ident` tells. Since 0.1.0.

@@ -2,7 +2,7 @@
 
 Each line of RECORD is a call: when (CLOCK_MONOTONIC, which all processes share), what, health as it was carried. A file
 RECORD.broken makes the engine refuse with what stands in it, RECORD.stuck makes it hang, RECORD.drift is work that it finds,
-once. --looks-often: it is looked for each second.
+once. --looks-often: it is looked for each second, and other things as often.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from lbkit.agent import answers, reconcile
+from lbkit.agent import answers, certificates, reconcile, reporting
 from lbkit.agent.agent import Agent, Options
 from lbkit.checks.kind import CheckKind, Params
 from lbkit.checks.registry import Registry
@@ -97,6 +97,8 @@ def main():
     answers.PATIENCE = 1.0  # else a test would wait
     if "--looks-often" in flags:
         reconcile.DRIFT = 1.0
+        reporting._WITHOUT = 0.5
+        certificates.SOON = 0.1
     registry = Registry()
     options = Options(site, Path(state), "--observe" in flags, "--flush-on-exit" in flags)
     agent = Agent(

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomlkit
 from interop.agents import PATIENCE, AgentProcess, eventually, l4, running
 from unit.remotes import silent
 from unit.site_text import server
@@ -82,6 +83,21 @@ def test_a_broken_site_ends_it_at_once(agent):
     assert (found.returncode, found.stdout) == (3, "")
     assert str(agent.site) in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_its_end_waits_for_no_thread_of_a_plugin(agent):
+    plugin = agent.folder / "lbkit_stays-1.0.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: lbkit-stays\nVersion: 1.0\n")
+    (plugin / "entry_points.txt").write_text("[lbkit.receivers]\nstays = lbkit_stays\n")
+    begun = agent.folder / "begun"
+    code = "import pathlib, time, concurrent.futures as f\nf.ThreadPoolExecutor().submit(time.sleep, 60)\n"
+    (agent.folder / "lbkit_stays.py").write_text(f"{code}pathlib.Path({str(begun)!r}).touch()\n")
+    more = {"sender": "lb@example.org", "to": ["a@example.org"], "receivers": {"stays": {}}}
+    agent.site.write_text(agent.site.read_text() + tomlkit.dumps({"alerts": more}))
+    agent.start(PYTHONPATH=str(agent.folder))
+    eventually(begun.exists)
+    assert agent.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from interop.agents import AgentProcess, agent_process, eventually, l4, running, up_at
+import trustme
+from interop.agents import PATIENCE, AgentProcess, agent_process, eventually, l4, running, up_at
 from interop.beside import Both, CommandLine, Web
 from interop.engines import haproxy_of
 from interop.engines import short as short
 from interop.operated import HOST, Named, operated, own_port
 from unit.changed import kinds
 from unit.remotes import silent
-from unit.site_text import server, vip
+from unit.site_text import server, site, vip
 
+from lbkit.agent import sight
 from lbkit.agent.picture import read
 from lbkit.haproxy import process, program
 from lbkit.haproxy.program import HAPROXY
@@ -137,6 +141,50 @@ def test_what_somebody_else_changes_in_ipvs_is_drift_once(listener, tmp_path):
         becomes(agent.state_folder, "drift-found", "drift-repaired", "drift-found")
 
 
+def test_without_ipvs_nobody_serves_layer_4_and_that_is_told_once_over_a_restart_of_the_agent(listener, tmp_path):
+    agent = AgentProcess(tmp_path)
+    agent.write(l4("DICOM", "127.0.0.9:104", server("one", listener(silent).target), check=OFTEN))
+    broken = agent.record.with_suffix(".broken")
+    with running(agent, "--looks-often"):
+        up_at(agent, "DICOM/one")
+        broken.write_text("this kernel has no IPVS. As root: modprobe ip_vs")
+        (down,) = becomes(agent.state_folder, "vip-down DICOM")
+        assert down.text.endswith("IPVS can't be reached: this kernel has no IPVS. As root: modprobe ip_vs")
+        eventually(lambda: read(agent.state_folder))
+        agent.stop()
+    with running(agent, "--looks-often"):
+        up_at(agent, "DICOM/one")
+        time.sleep(_A_LOOK)
+        becomes(agent.state_folder, "vip-down DICOM")
+        broken.unlink()
+        becomes(agent.state_folder, "vip-down DICOM", "vip-recovered DICOM")
+
+
+def test_a_certificate_that_ends_soon_is_told_once_and_once_renewed_it_is_forgotten(listener, tmp_path):
+    ca, file = trustme.CA(), tmp_path / "ccw.pem"
+
+    def issue(days: float) -> None:
+        end = datetime.now(UTC) + timedelta(days=days)
+        ca.issue_cert("ccw", not_after=end).cert_chain_pems[0].write_to_path(str(file))
+
+    issue(5)
+    agent = AgentProcess(tmp_path)
+    row = l4("DICOM", "127.0.0.9:104", server("one", listener(silent).target), check=OFTEN)
+    text = {"agent": {"socket": str(agent.socket)}, "certificates": {"ccw": {"file": str(file)}}}
+    agent.site.write_text(site(row, **text))
+    with running(agent, "--looks-often"):
+        (event,) = becomes(agent.state_folder, "certificate-expiring")
+        assert event.details["days"] == 5
+        eventually(lambda: read(agent.state_folder))
+        agent.stop()
+    with running(agent, "--looks-often"):
+        time.sleep(_A_LOOK / 2)
+        issue(400)
+        agent.client.reload()
+        eventually(lambda: not read(agent.state_folder).expiring)
+        becomes(agent.state_folder, "certificate-expiring")
+
+
 def test_an_intent_whose_time_is_up_is_told_once_and_no_old_one(listener, tmp_path):
     row = l4("DICOM", "127.0.0.9:104", server("one", listener(silent).target), check=OFTEN)
     agent = AgentProcess(tmp_path)
@@ -240,7 +288,9 @@ def test_an_operator_who_halts_both_takes_the_vip_down_and_is_named(both: Both) 
     assert sorted(kinds(told(both.site.state))[1:]) == ["intent-expired WEB/two", "vip-recovered WEB"]
 
 
-def test_a_haproxy_that_stays_away_is_a_vip_that_is_down(both: Both) -> None:
+def test_a_haproxy_that_stays_away_or_runs_without_a_vip_is_a_vip_that_is_down(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun = time.monotonic()
     process.stop(both.site.haproxy)
     (down,) = becomes(both.site.state, "vip-down WEB")
@@ -249,3 +299,19 @@ def test_a_haproxy_that_stays_away_is_a_vip_that_is_down(both: Both) -> None:
     assert both.agent.client.state().layer_7 == {}
     process.start(both.site.haproxy, program.find())
     becomes(both.site.state, "vip-down WEB", "vip-recovered WEB")
+    monkeypatch.setattr(sight, "EVERY", 0.1)
+    monkeypatch.setattr(sight, "_LASTS", dict.fromkeys(sight._LASTS, 0.3))
+    configuration = both.site.haproxy.configuration
+    configuration.write_text(configuration.read_text().replace("listen WEB ", "listen OTHER "))
+    both.reload_by_hand()
+
+    async def missing() -> dict[str, str]:
+        seen = sight.Sight(lambda: None)
+        seen.take(both.site.site)
+        async with asyncio.timeout(PATIENCE):
+            while not seen.missing:
+                await asyncio.sleep(0.01)
+        seen.close()
+        return seen.missing
+
+    assert asyncio.run(missing()) == {"WEB": "HAProxy runs, and does not have it. Apply the site: lbkit apply"}

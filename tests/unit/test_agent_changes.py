@@ -57,6 +57,11 @@ def test_a_death_and_a_return_are_told_once_each_with_what_is_left_of_the_vip(to
     assert told(seen(UP, UP)) == []
 
 
+def test_one_that_has_been_down_for_long_when_the_agent_begins_is_told_so(told):
+    down, _ = told(seen(DOWN._replace(since=3540.0), UP))
+    assert down.text == f"WEB/s1 (192.0.2.21) is down, and has been for 59 min: {REFUSED} 1 of 2 real servers serves."
+
+
 def test_the_last_server_that_goes_takes_the_vip_with_it(told):
     told(seen(DOWN, UP))
     down, vip_down = told(seen(DOWN, DOWN))
@@ -98,13 +103,24 @@ def test_an_engine_that_is_away_or_begins_anew_is_no_news(told, between):
     assert kinds(told(seen(UP, UP))) == ["server-up WEB/s1", "vip-recovered WEB"]
 
 
-def test_haproxy_that_is_silent_for_long_is_no_server_down_and_each_of_its_vips_is(told):
+AWAY = {"WEB": "HAProxy does not answer: systemctl status haproxy."}
+
+
+def test_a_vip_that_no_engine_serves_is_down_and_its_servers_are_not(told):
     told(seen(UP, UP))
-    (down,) = told(Seen({}, haproxy_silent=True))
+    (down,) = told(Seen({}, unserved=AWAY))
     assert (down.kind, down.vip) == ("vip-down", "WEB")
-    assert "HAProxy does not answer" in down.text
-    assert told(Seen({}, haproxy_silent=True)) == []
+    assert down.text == f"WEB is down: nobody serves it. {AWAY['WEB']}"
+    assert told(Seen({}, unserved=AWAY)) == []
     assert kinds(told(seen(UNKNOWN, UNKNOWN))) == ["vip-recovered WEB"]
+
+
+def test_what_checks_find_of_a_vip_that_no_engine_serves_is_told_all_the_same(told):
+    told(seen(UP, UP))
+    away = {"DICOM": "IPVS can't be reached: modprobe ip_vs"}
+    assert kinds(told(seen(UP, UP, unserved=away))) == ["vip-down DICOM"]
+    assert kinds(told(Seen({"DICOM": of(DOWN, UP)}, unserved=away))) == ["server-down DICOM/s1"]
+    assert kinds(told(seen(UP, UP))) == ["server-up DICOM/s1", "vip-recovered DICOM"]
 
 
 HAPROXYS = {
@@ -151,7 +167,9 @@ def test_one_that_is_still_down_when_it_is_wanted_online_again_is_told_then(told
 def test_one_that_comes_back_while_an_operator_has_it_in_hand_is_told(told):
     told(seen(DOWN, UP))
     assert told(seen(HALTED, UP)) == []
-    assert kinds(told(seen(DRAINED, UP))) == ["server-up WEB/s1", "vip-recovered WEB"]
+    up, recovered = told(seen(DRAINED, UP))
+    assert kinds([up, recovered]) == ["server-up WEB/s1", "vip-recovered WEB"]
+    assert recovered.text == "No real server of WEB is down any more: 1 of 2 real servers serves."
     assert told(seen(one("down", "drain"), UP)) == []
 
 
@@ -181,6 +199,11 @@ def test_what_leaves_the_site_is_not_waited_for(told, tmp_path):
     told.site = loaded(tmp_path, vips=("DICOM",))
     assert kinds(told(seen())) == ["server-up WEB/s1", "server-up WEB/s2", "vip-recovered WEB"]
     assert told(seen()) == []
+
+
+def test_a_server_that_leaves_ends_before_its_vip_does(told, tmp_path):
+    told.picture = Picture(frozenset({("WEB", "gone")}), {"WEB": "degraded"})
+    assert kinds(told(seen(UP, UP))) == ["server-up WEB/gone", "vip-recovered WEB"]
 
 
 def test_a_server_that_leaves_while_its_engine_is_away_is_told_once(told):
@@ -227,7 +250,7 @@ def test_what_had_ended_before_anybody_noticed_is_no_news(told):
 SERVERS = st.builds(
     one, st.sampled_from(["up", "down", "unknown"]), st.sampled_from(["online", "drain", "halt", "absent"])
 )
-LOOKS = st.one_of(st.just(seen()), st.builds(seen, SERVERS, SERVERS), st.just(Seen({}, haproxy_silent=True)))
+LOOKS = st.one_of(st.just(seen()), st.builds(seen, SERVERS, SERVERS), st.just(Seen({}, unserved=AWAY)))
 
 
 @given(st.lists(LOOKS, max_size=30), st.booleans())

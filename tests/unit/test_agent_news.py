@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -213,6 +214,40 @@ def test_the_first_look_tells_the_step_it_is_at_and_no_other():
     assert due([Expiry("ca", "mTLS", 5.5 * DAY), Expiry("crl", "mTLS", -DAY)], told, 0.0) == ([], told)
 
 
+@pytest.mark.parametrize(
+    ("left", "days", "said"),
+    [
+        (14 * DAY - 3000, 14, "ends in 14 days"),
+        (DAY - 3000, 1, "ends in 1 day "),
+        (DAY - 4000, 0, "ends in less than a day "),
+        (1, 0, "ends in less than a day "),
+    ],
+)
+def test_a_step_that_was_passed_within_the_last_hour_is_told_as_that_step(left, days, said):
+    (event,), _ = due([Expiry("certificate", "a", left)], {}, 0.0)
+    assert (event.details["days"], said in event.text) == (days, True), event.text
+
+
+@pytest.mark.parametrize(("lasts", "every"), [(7, 5), (2, 1), (1, 0.5)])
+def test_a_revocation_list_that_is_issued_anew_in_time_is_no_news_for_ever(lasts, every):
+    told, said = {}, []
+    for number in range(20):
+        begun = number * every * DAY
+        for now in (begun + 60, begun + every * DAY - 60):
+            events, told = due([Expiry("crl", "mTLS", begun + lasts * DAY)], told, now)
+            said += [(number, one.details["days"]) for one in events]
+    assert said == ([] if lasts > 1 else [(0, 1)])
+    (over,), _ = due([Expiry("crl", "mTLS", 0.0)], told, 60.0)
+    assert "has ended" in over.text
+
+
+def test_a_file_that_can_not_be_read_for_once_is_not_told_anew():
+    _, told = due([Expiry("certificate", "a", 5 * DAY)], {}, 0.0)
+    assert due([], told, 3600.0) == ([], told)
+    assert due([Expiry("certificate", "a", 5 * DAY)], told, 7200.0) == ([], told)
+    assert due([], told, 36 * DAY) == ([], {})
+
+
 def test_another_certificate_that_ends_soon_too_is_told():
     _, told = due([Expiry("certificate", "a", 5 * DAY)], {}, 0.0)
     assert len(due([Expiry("certificate", "a", 6 * DAY)], told, 0.0)[0]) == 1
@@ -236,8 +271,11 @@ def test_a_picture_is_kept_and_read_again(tmp_path):
     assert read(tmp_path / "new") == made
 
 
+ODD = json.dumps(Picture().as_dict() | {"role": []}).encode()
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"{}", b"7", b'{"version": 2}', b'{"version": 1, "down": [["a"]]}']
+    "content", [b"", b"{", b"[]", b"{}", b"7", b'{"version": 2}', b'{"version": 1, "down": [["a"]]}', ODD]
 )
 def test_a_picture_that_cannot_be_used_counts_for_none_and_is_named(tmp_path, content, caplog):
     (tmp_path / "seen.json").write_bytes(content)

@@ -11,7 +11,7 @@ from unit.changed import Told, kinds, loaded, paired, seen
 from lbkit.agent.active import is_active
 from lbkit.agent.picture import Picture
 from lbkit.agent.seen import Seen
-from lbkit.state.pair import PairSeen, PeerSeen
+from lbkit.state.pair import IN_MAINTENANCE, PairSeen, PeerSeen
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_the_role_that_a_node_has_at_the_start_is_no_news(told):
         (PeerSeen(None, None, None), {}, "peer-silent", "lb2 has not answered since"),
         (replace(SERVES, can_serve=False, why_not="HAProxy is dead"), {}, "peer-cannot-serve",
          "lb2 can't serve (HAProxy is dead)"),
-        (SERVES, {"tracked": {"prefer": True}}, "preferred", "an operator prefers it"),
+        (SERVES, {"preferred": True}, "preferred", "an operator prefers it"),
         (SERVES, {}, "vrrp", "keepalived has chosen it before lb2"),
     ],
 )  # fmt: skip
@@ -113,7 +113,7 @@ def test_a_failover_while_the_agent_was_away_is_told_when_it_begins(told):
 # --- the other node ---
 
 
-def test_a_node_that_is_silent_on_every_way_is_lost_and_found_with_its_first_sign_of_life(told):
+def test_a_node_that_is_silent_on_every_way_is_lost_until_it_could_take_over_again(told):
     assert told(paired("master", peer=SERVES)) == []
     (lost,) = told(paired("master", peer=SILENT))
     assert (lost.kind, lost.level) == ("peer-lost", "alarm")
@@ -122,9 +122,17 @@ def test_a_node_that_is_silent_on_every_way_is_lost_and_found_with_its_first_sig
         "has the VIPs, and nobody could take them over."
     )
     assert told(paired("master", peer=SILENT)) == []
-    (found,) = told(paired("master", peer=replace(SILENT, tables_age=1.0)))
-    assert (found.kind, found.text) == ("peer-found", "lb2 gives signs of life again.")
+    assert told(paired("master", peer=replace(SILENT, tables_age=1.0))) == []
+    assert told(paired("master", peer=replace(SERVES, can_serve=False, why_not="HAProxy is dead"))) == []
+    (found,) = told(paired("master", peer=SERVES))
+    assert (found.kind, found.text) == ("peer-found", "lb2 could take the VIPs over again.")
     assert told(paired("master", peer=SERVES)) == []
+
+
+def test_to_a_backup_a_sign_of_life_is_enough(told):
+    told(paired("backup", peer=SILENT))
+    (found,) = told(paired("backup", peer=replace(SILENT, tables_age=1.0)))
+    assert (found.kind, found.text) == ("peer-found", "lb2 gives signs of life again.")
 
 
 @pytest.mark.parametrize("way", ["advert_age", "answer_age", "tables_age"])
@@ -135,9 +143,57 @@ def test_one_way_is_enough(told, way):
 def test_a_node_that_has_never_answered_is_lost_once_it_has_had_time(told):
     assert told(paired("master", peer=PeerSeen(), settled=False)) == []
     (lost,) = told(paired("master", peer=PeerSeen(trouble="node lb2: no route to host.")))
-    assert "its agent answered never" in lost.text
+    assert "its agent has never answered, HAProxy has never heard it, no advert of it has come" in lost.text
     assert lost.text.endswith("node lb2: no route to host.")
     assert told(paired("master", peer=PeerSeen(), settled=False)) == []  # the agent was started anew
+
+
+def test_what_the_other_node_and_ssh_say_makes_no_lines(told):
+    (lost,) = told(paired("unknown", peer=PeerSeen(trouble="ssh: a\nb\x1b[2J")))
+    assert lost.text.endswith("lb1 is alone. ssh: a?b?[2J")
+
+
+def test_a_node_that_could_not_take_over_is_as_good_as_lost_until_it_can(told):
+    dead = replace(SERVES, can_serve=False, why_not="HAProxy is dead")
+    assert told(paired("master", peer=dead)) == []
+    (lost,) = told(paired("master", peer=dead, peer_unfit=True))
+    assert (lost.kind, lost.reason) == ("peer-lost", "cannot-serve")
+    assert lost.text == (
+        "lb2 can't serve (HAProxy is dead). lb1 is alone: it has the VIPs, and nobody could take them over."
+    )
+    assert told(paired("master", peer=SILENT)) == []  # and now it is silent as well
+    assert told(paired("master", peer=dead, peer_unfit=True)) == []
+    (found,) = told(paired("master", peer=SERVES))
+    assert (found.kind, found.text) == ("peer-found", "lb2 could take the VIPs over again.")
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [(None, "lb2 lives, but its agent has never answered"), (33.0, "lb2 lives, but its agent answered 33 s ago")],
+)
+def test_a_node_whose_agent_alone_is_silent_is_told_with_what_that_means(told, age, said):
+    told(paired("master"))
+    peer = PeerSeen(None, age, 0.5, "backup", True, trouble="ssh: Permission denied (publickey).")
+    (lost,) = told(paired("master", peer=peer, peer_unfit=True))
+    assert (lost.kind, lost.reason) == ("peer-lost", "agent-silent")
+    assert lost.text == (
+        f"{said}: whether it could take the VIPs over is not known, and what is asked here does not get there. "
+        "ssh: Permission denied (publickey)."
+    )
+
+
+def test_a_master_that_loses_its_keepalived_finds_nobody_by_that(told):
+    dead = replace(SERVES, can_serve=False, why_not="HAProxy is dead")
+    told(paired("master", peer=dead, peer_unfit=True))
+    assert kinds(told(paired("unknown", 9.0, dead, keepalived="dead"))) == ["failover"]
+    assert told(paired("fault", 9.0, dead)) == []
+
+
+def test_a_node_that_is_started_anew_in_maintenance_is_not_lost(told):
+    asked = replace(SILENT, can_serve=False, why_not=IN_MAINTENANCE)
+    assert told(paired("master", peer=asked)) == []
+    assert kinds(told(paired("master", peer=SILENT))) == ["peer-lost"]
+    assert told(paired("master", peer=asked)) == []
 
 
 def test_a_split_brain_begins_and_ends(told):

@@ -35,6 +35,14 @@ def test_what_an_older_agent_sends_is_read_too():
     assert (found.vips, found.layer_7, found.counters, found.receivers) == (SAID.vips, {}, {}, {})
 
 
+def test_what_a_newer_agent_says_besides_is_left_out():
+    values = sent(SAID)
+    server = values["vips"]["DICOM"]["servers"]["s1"]
+    for more in (values, values["pair"], values["pair"]["peer"], values["vips"]["DICOM"], server):
+        more["mood"] = "fine"
+    assert AgentState.of(values) == SAID
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("layer_7", {"WEB": {}}), ("layer_7", 7), ("vips", None), ("pair", {"a": 1})]
 )

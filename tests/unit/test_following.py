@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from math import inf
 
 import pytest
 from unit.taker import PATIENCE, Taker, begins, eventually, follows, known, tell, texts
@@ -148,15 +149,39 @@ def test_one_that_wants_to_be_called_at_once_does_not_spin(tmp_path):
 
 def test_it_is_told_whether_this_node_is_active_each_time(tmp_path):
     known(tmp_path)
-    active = [False]
+    until = [0.0]
     taker = Taker()
     tell(tmp_path, "a")
-    with follows(taker, tmp_path, lambda: active[0]):
+    with follows(taker, tmp_path, lambda: until[0]):
         eventually(lambda: taker.taken == ["a"])
-        active[0] = True
+        until[0] = inf
         tell(tmp_path, "b")
         eventually(lambda: taker.taken == ["a", "b"])
     assert taker.active == [False, True]
+
+
+@pytest.mark.parametrize(("at_once", "active"), [(1, [True, False]), (9, [False])])
+def test_one_that_takes_them_singly_hears_whether_this_node_was_active_when_each_came(tmp_path, at_once, active):
+    """Else what waited here is told by nobody after a failover: the other node has dropped its own. Mail has its own way."""
+    known(tmp_path)
+    tell(tmp_path, "before", when=10.0)
+    tell(tmp_path, "after", when=12.0)
+    taker = Taker(at_once=at_once)
+    with follows(taker, tmp_path, lambda: 11.0):
+        eventually(lambda: len(taker.taken) == 2)
+    assert taker.active == active
+
+
+def test_before_it_shows_whether_this_node_is_active_nothing_is_given_and_nothing_is_missed(tmp_path):
+    until = [None]
+    taker = Taker()
+    with follows(taker, tmp_path, lambda: until[0]):
+        begins(taker, tmp_path)
+        tell(tmp_path, "a")
+        time.sleep(0.1)
+        assert taker.calls == []
+        until[0] = inf
+        eventually(lambda: taker.taken == ["a"])
 
 
 def test_while_nothing_is_new_the_log_is_not_read(tmp_path, monkeypatch):

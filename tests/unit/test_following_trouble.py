@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from itertools import pairwise
@@ -10,7 +11,6 @@ import pytest
 from unit.taker import PATIENCE, Taker, begins, eventually, follows, known, tell, texts
 
 from lbkit.agent import following
-from lbkit.agent.following import Follower
 from lbkit.errors import CannotRun
 from lbkit.state import log as state_log
 from lbkit.state.log import EventLog
@@ -68,6 +68,17 @@ def test_it_is_tried_again_later_and_later_and_hurrying_changes_nothing(tmp_path
     assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses[1:], 1)), pauses
 
 
+def test_one_that_may_be_mended_is_tried_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "_FIRST", 60.0)
+    known(tmp_path)
+    tell(tmp_path, "a")
+    taker = Taker(refuse=lambda events: 1 / 0 if len(taker.calls) == 1 else None)
+    with follows(taker, tmp_path) as follower:
+        eventually(lambda: follower.trouble)
+        follower.retry()
+        eventually(lambda: taker.taken)
+
+
 def test_trouble_is_logged_once_for_each_time_that_it_lasts(tmp_path, caplog):
     known(tmp_path)
     tell(tmp_path, "a")
@@ -80,6 +91,45 @@ def test_trouble_is_logged_once_for_each_time_that_it_lasts(tmp_path, caplog):
         "receiver taker: ZeroDivisionError: division by zero",
         "receiver taker takes events again",
     ]
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    "raised", [SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(), Unspeakable()]
+)
+def test_whatever_a_receiver_raises_it_is_tried_again(tmp_path, raised):
+    known(tmp_path)
+    tell(tmp_path, "a")
+
+    def refuse(events):
+        if len(taker.calls) < 4:
+            raise raised
+
+    taker = Taker(refuse=refuse)
+    with follows(taker, tmp_path) as follower:
+        assert type(raised).__name__ in eventually(lambda: follower.trouble)
+        eventually(lambda: taker.taken == ["a"])
+
+
+def test_one_whose_place_can_not_be_kept_gets_its_events_all_the_same(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(following, "_KEEPS_EVERY", 0.0)
+    monkeypatch.setattr(following, "_FIRST", 60.0)
+    known(tmp_path)
+    tell(tmp_path, *texts(9))
+    in_the_way = tmp_path / "events" / "places" / ".taker.json.lbkit-new"
+    in_the_way.mkdir()
+    taker = Taker(at_once=1)
+    with follows(taker, tmp_path) as follower:
+        eventually(lambda: len(taker.taken) == 9)
+        assert "can't be kept" in eventually(lambda: follower.trouble)
+        in_the_way.rmdir()
+        eventually(lambda: not follower.trouble)
+        assert Places(tmp_path).of("taker") == EventLog(tmp_path).end()
+    assert len(caplog.records) == 1
 
 
 def test_what_a_broken_one_did_not_take_comes_after_a_restart(tmp_path):
@@ -146,23 +196,33 @@ def test_segments_that_are_gone_are_one_event_that_says_how_many(tmp_path, monke
     assert [one.text for one in rest] == ["2", "3", "4"]
 
 
-def test_one_that_can_not_be_made_is_made_later_and_loses_nothing(tmp_path):
-    known(tmp_path)
-    tell(tmp_path, "a")
-    taker, tries = Taker(), []
+@pytest.mark.parametrize("is_new", [False, True])
+def test_one_that_can_not_be_made_is_made_later_and_loses_nothing(tmp_path, is_new):
+    if not is_new:
+        known(tmp_path)
+        tell(tmp_path, "a")
+    taker, mended = Taker(), threading.Event()
 
     def make():
-        tries.append(1)
-        if len(tries) < 3:
+        if not mended.is_set():
             raise CannotRun("no such file. Put it there.")
         return taker
 
-    follower = Follower("taker", make, tmp_path, lambda: True)
-    follower.start()
-    eventually(lambda: taker.taken == ["a"])
-    follower.end()
-    assert follower.join(PATIENCE)
-    assert len(tries) == 3
+    with follows(taker, tmp_path, make=make) as follower:
+        assert eventually(lambda: follower.trouble) == "no such file. Put it there."
+        if is_new:
+            tell(tmp_path, "a")
+        mended.set()
+        eventually(lambda: taker.taken == ["a"])
+
+
+def test_one_that_hangs_while_it_is_made_is_said_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "_HANGS_AFTER", 0.05)
+    taker, free = Taker(), threading.Event()
+    with follows(taker, tmp_path, make=lambda: free.wait(PATIENCE) and taker) as follower:
+        assert "it hangs" in eventually(lambda: follower.trouble)
+        free.set()
+        eventually(lambda: not follower.trouble)
 
 
 def test_one_that_is_ended_before_it_was_made_takes_nothing(tmp_path):
@@ -175,12 +235,10 @@ def test_one_that_is_ended_before_it_was_made_takes_nothing(tmp_path):
         go_on.wait(PATIENCE)
         return taker
 
-    follower = Follower("taker", make, tmp_path, lambda: True)
-    follower.start()
-    assert begun.wait(PATIENCE)
-    follower.end()
-    go_on.set()
-    assert follower.join(PATIENCE)
+    with follows(taker, tmp_path, make=make) as follower:
+        assert begun.wait(PATIENCE)
+        follower.end()
+        go_on.set()
     assert not taker.calls
 
 
@@ -195,7 +253,7 @@ def test_a_log_out_of_reach_is_trouble_that_passes(tmp_path):
         eventually(lambda: taker.taken)
 
 
-def test_the_next_one_of_a_name_waits_for_the_one_before(tmp_path):
+def test_the_next_one_of_a_name_waits_for_all_of_before(tmp_path):
     known(tmp_path)
     tell(tmp_path, "a")
     free, order = threading.Event(), []
@@ -204,17 +262,20 @@ def test_the_next_one_of_a_name_waits_for_the_one_before(tmp_path):
         free.wait(PATIENCE)
         order.append("first")
 
-    one, two = Taker(refuse=first), Taker(refuse=lambda events: order.append("second"))
+    one, never, two = Taker(refuse=first), Taker(), Taker(refuse=lambda events: order.append("second"))
     with follows(one, tmp_path) as before:
         eventually(lambda: one.calls)
         before.end()
-        with follows(two, tmp_path, after=before):
-            time.sleep(0.1)
-            assert order == []
-            free.set()
-            eventually(lambda: len(order) == 2)
+        with follows(never, tmp_path, after=before) as between:
+            between.end()
+            with follows(two, tmp_path, after=between):
+                time.sleep(0.1)
+                assert order == []
+                free.set()
+                eventually(lambda: len(order) == 2)
     assert order == ["first", "second"]
     assert one.taken == ["a"]
+    assert never.calls == []
     assert two.calls[0][1] == []
 
 

@@ -71,13 +71,14 @@ def run(tmp_path):
     state = tmp_path / "state"
     started = []
 
-    def run(receivers, active=lambda: True):
+    def run(receivers, active=True):
         for name in receivers:
             if Places(state).of(name) is None:
                 Places(state).keep(name, Place())
-        made = Receivers(loaded(tmp_path, receivers), state, active)
+        made = Receivers(loaded(tmp_path, receivers), state)
         started.append(made)
         made.start()
+        made.tell(active)
         return made
 
     yield run
@@ -105,11 +106,31 @@ def test_a_plugin_gets_every_event_with_its_settings(install, run, tmp_path):
     install("lbkit-noted", "noted", GOOD, GROUP)
     (tmp_path / "out").touch()
     tell(tmp_path / "state", "a")
-    receivers = run({"noted": {"out_file": "out", "timeout": "2m", "most": [1, 2]}}, lambda: False)
+    receivers = run({"noted": {"out_file": "out", "timeout": "2m", "most": [1, 2]}}, False)
     tell(tmp_path / "state", "b")
     eventually(lambda: len(lines(tmp_path / "out")) == 2)
     assert lines(tmp_path / "out") == [["noted", "a", False, 120.0], ["noted", "b", False, 120.0]]
     assert receivers.state == {"noted": "", "mail": ""}
+
+
+def test_what_waited_while_this_node_told_others_is_told_when_it_does_no_longer(install, run, tmp_path):
+    source = GOOD.replace(
+        "with open", "assert not event.text == 'b' or settings.out_file.endswith('out')\n        with open"
+    )
+    install("lbkit-noted", "noted", source, GROUP)
+    receivers = run({"noted": {"out_file": "elsewhere"}}, False)
+    tell(tmp_path / "state", "a", when=time.time())
+    eventually(lambda: lines(tmp_path / "elsewhere"))
+    receivers.tell(True)
+    tell(tmp_path / "state", "b", when=time.time())
+    eventually(lambda: receivers.state["noted"])
+    receivers.tell(False)
+    receivers.tell(False)
+    receivers.take_site(loaded(tmp_path, {"noted": {"out_file": "out"}}))
+    tell(tmp_path / "state", "c", when=time.time() + 1)
+    eventually(lambda: len(lines(tmp_path / "out")) == 2)
+    assert [active for _, _, active, _ in lines(tmp_path / "elsewhere")] == [False]
+    assert [(text, active) for _, text, active, _ in lines(tmp_path / "out")] == [("b", True), ("c", False)]
 
 
 def test_one_that_is_broken_or_not_there_is_named_and_the_others_get_theirs(install, run, tmp_path):
@@ -150,6 +171,18 @@ def test_a_new_site_restarts_those_alone_whose_settings_changed(install, run, tm
     assert set(receivers.state) == {"one", "two", "mail"}
 
 
+def test_a_reload_tries_one_in_trouble_at_once(install, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "_FIRST", 60.0)
+    install("lbkit-noted", "noted", GOOD, GROUP)
+    (tmp_path / "out").mkdir()
+    tell(tmp_path / "state", "a")
+    receivers = run({"noted": {"out_file": "out"}})
+    eventually(lambda: receivers.state["noted"])
+    (tmp_path / "out").rmdir()
+    receivers.take_site(loaded(tmp_path, {"noted": {"out_file": "out"}}))
+    eventually(lambda: lines(tmp_path / "out"))
+
+
 def test_a_site_without_alerts_has_no_receivers(run, tmp_path):
     receivers = run({})
     receivers.take_site(loaded(tmp_path, None))
@@ -160,7 +193,8 @@ def test_the_end_is_not_waited_for_where_one_hangs(install, run, tmp_path):
     install("lbkit-hung", "hung", GOOD.replace("with open", "import time; time.sleep(3)\n        with open"), GROUP)
     tell(tmp_path / "state", "a")
     receivers = run({"hung": {"out_file": "out"}})
-    eventually(lambda: receivers._followers["hung"][1]._busy_since)
+    hung = receivers._followers["hung"][1]
+    eventually(lambda: hung._receiver and hung._busy_since)
     begin = time.monotonic()
     receivers.stop()
     assert 0.3 < time.monotonic() - begin < 2.0

@@ -1,4 +1,4 @@
-"""`lbkit agent`: the process that watches layer 4 and the pair, and how it is."""
+"""`lbkit agent`: the process that watches layer 4 and the pair, and tells; and how it is."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def agent(
     as_json: Json = False,
     site: SiteFile = None,
 ) -> None:
-    """Check the real servers of layer 4 all day, and keep IPVS right; in a pair, be the node's watchman.
+    """Check the real servers of layer 4 all day, keep IPVS right, tell of what happens, and watch over the pair.
 
-    There it tells keepalived what this node is fit for, and asks the other node each second. SIGHUP reads the site file
-    anew. SIGTERM ends it, and leaves IPVS and what keepalived was told as they are.
+    It sends alerts, and serves metrics and what snmpd answers, on a site of layer 7 alone too. In a pair it tells keepalived
+    what this node is fit for, and asks the other node each second. SIGHUP reads the site file anew. SIGTERM ends it, and
+    leaves IPVS and what keepalived was told as they are.
     --status exits with 0 if all is well, 1 if there is trouble, 2 if none runs, or it hangs.
 
     \b
@@ -51,6 +52,8 @@ def agent(
         raise typer.Exit(_status(load_site(found, registry.models()), as_json))
 
     import asyncio
+    import logging
+    import os
 
     from lbkit.agent.agent import Agent, Options
     from lbkit.ipvs.engine import Ipvs
@@ -61,6 +64,8 @@ def agent(
     log_of_service()
     options = Options(str(found.absolute()), None, observe, flush_on_exit)
     asyncio.run(Agent(lambda: load_site(found, registry.models()), registry.kind, Ipvs, options).run())
+    logging.shutdown()
+    os._exit(0)  # Python would wait for what plugins have begun, as long as that takes
 
 
 def _status(site: Site, as_json: bool) -> int:
@@ -95,6 +100,8 @@ def _print(state: AgentState) -> None:
             typer.echo(printable(f"{label}/{name} {one.health}, {one.wanted}: {one.why}"))
         if vip.held:
             typer.echo(printable(f"{label} is held: {vip.held}"))
+    if state.receivers:
+        typer.echo(printable(f"events go to {', '.join(sorted(state.receivers))}"))
     for name, wrong in state.receivers.items():
         if wrong:
             typer.echo(printable(f"receiver {name}: {wrong}"))

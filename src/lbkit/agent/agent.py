@@ -233,19 +233,19 @@ class Agent:
     def _state(self) -> AgentState:
         """What it says of itself now."""
         return AgentState(
-            os.getpid(),
-            self._options.observe,
-            self._reconciler.site.name,
-            self._options.site_file,
-            self._reconciler.generation,
-            state_of(self._reconciler, self._watching),
-            self._trouble(),
-            self._watching.roster.watches,
-            self._lag.high,
-            self._pair_seen(),
-            self._reporting.layer_7,
-            self._reporting.counters,
-            self._reporting.receivers,
+            pid=os.getpid(),
+            observe=self._options.observe,
+            site=self._reconciler.site.name,
+            site_file=self._options.site_file,
+            generation=self._reconciler.generation,
+            vips=state_of(self._reconciler, self._watching),
+            trouble=self._trouble(),
+            checks=self._watching.roster.watches,
+            lag=self._lag.high,
+            pair=self._pair_seen(),
+            layer_7=self._reporting.layer_7,
+            counters=self._reporting.counters,
+            receivers=self._reporting.receivers,
         )
 
     def _pair_seen(self) -> PairSeen | None:

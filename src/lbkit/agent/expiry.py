@@ -1,4 +1,7 @@
-"""Certificates that end soon, as events: told 30, 14, 7, 3 and 1 days before, and then. No I/O: the time is passed in."""
+"""Certificates that end soon, as events: told 30, 14, 7, 3 and 1 days before, and then. No I/O: the time is passed in.
+
+Revocation lists never last long and are issued anew all the time: they are told a day before, and then.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from lbkit.metrics.figures import Expiry
 from lbkit.state.events import Event
 
 DAYS = (30, 14, 7, 3, 1, 0)
+DAYS_OF_A_LIST = (1, 0)
 _DAY = 86_400.0  # seconds
+_LOOK = 3600.0  # seconds that a step may be passed by when it is seen
+_FORGOTTEN = 30 * _DAY  # after the end, what was told of a file that can't be read
 _WHAT = {"certificate": "The certificate", "ca": "The first CA of family", "crl": "The first revocation list of family"}
 _THEN = {
     "certificate": "who meets it then turns away",
@@ -23,25 +29,29 @@ Told: TypeAlias = Mapping[
 
 
 def due(found: Iterable[Expiry], told: Told, now: float) -> tuple[list[Event], Told]:
-    """The events, and what is told by then: of what is renewed, or gone, nothing is."""
+    """The events, and what is told by then: nothing of what is renewed; of a file that can't be read now, what was."""
     events: list[Event] = []
-    after: dict[str, tuple[float, int]] = {}
-    for one in found:
+    here = list(found)
+    read = {f"{one.kind}/{one.name}" for one in here}
+    after = {key: one for key, one in told.items() if key not in read and now < one[0] + _FORGOTTEN}
+    for one in here:
         key, left = f"{one.kind}/{one.name}", one.when - now
-        step = min((days for days in DAYS if left <= days * _DAY), default=None)
+        steps = DAYS_OF_A_LIST if one.kind == "crl" else DAYS
+        step = min((days for days in steps if left <= days * _DAY), default=None)
         if step is None:
             continue
         after[key] = one.when, step
         end, before = told.get(key, (one.when, None))
-        if end != one.when or before is None or step < before:
+        is_other = end != one.when and one.kind != "crl"
+        if is_other or before is None or step < before:
             events.append(_event(one, left))
     return events, after
 
 
 def _event(one: Expiry, left: float) -> Event:
     moment = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(one.when))
-    days = max(0, int(left / _DAY))
-    in_days = "today" if days == 0 else f"in {days} day{'s' * (days > 1)}"
+    days = max(0, int((left + _LOOK) / _DAY))
+    in_days = f"in {days} day{'s' * (days > 1)}" if days else "in less than a day"
     end = f"ends {in_days} ({moment})" if left > 0 else f"has ended ({moment})"
     text = f"{_WHAT[one.kind]} {one.name} {end}: {_THEN[one.kind]}. See: lbkit certs"
     return Event(

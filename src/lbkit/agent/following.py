@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 from time import monotonic
+from traceback import format_exception_only
 
 from lbkit.checks.conversation import printable
 from lbkit.errors import LbkitError
@@ -34,8 +36,9 @@ _WORDS = 300  # characters of what it raised
 class Follower:
     """One receiver, from its place in the log on. `make`: the receiver; called in the thread, again where it raises.
 
-    `state`: the folder of state. `active`: this node is the one that tells others. `after`: the one of the same name that
-    was there before; it is waited for, so that two never do the same work at once.
+    `state`: the folder of state. `until`: until when this node is the one that tells others, in seconds since the epoch;
+    infinite: it is now, None: that will show, and nothing is given before. `after`: the one of the same name that was there
+    before; it is waited for, so that two never do the same work at once.
     """
 
     def __init__(
@@ -43,12 +46,12 @@ class Follower:
         name: str,
         make: Callable[[], Receiver],
         state: Path | None,
-        active: Callable[[], bool],
+        until: Callable[[], float | None],
         after: Follower | None = None,
     ) -> None:
         self._name = name
         self._make = make
-        self._active = active
+        self._until = until
         self._after = after
         self._log = EventLog(state)
         self._places = Places(state)
@@ -59,6 +62,7 @@ class Follower:
         self._due = 0.0  # when it wants to be called without news; at the start for what is left from before
         self._tries = 0
         self._trouble = ""
+        self._unkept = ""  # why its place could not be kept
         self._busy_since: float | None = None
         self._wake = Flag()
         self._ending = Flag()
@@ -73,6 +77,10 @@ class Follower:
         """There is something new. One that is to be tried again later is not hurried."""
         if not self._tries:
             self._wake.set()
+
+    def retry(self) -> None:
+        """What was wrong with it may be mended: it does not wait until it is to be tried again."""
+        self._wake.set()
 
     def end(self, forget: bool = False) -> None:
         """Take no more; blocks for nothing. `forget`: its place is not kept any more."""
@@ -90,8 +98,8 @@ class Follower:
         """What keeps it from taking events, or from sending on what it took, in words; "": nothing."""
         since = self._busy_since
         if since is not None and monotonic() - since > _HANGS_AFTER:
-            return f"it has been busy with what it was given for {monotonic() - since:.0f} s: it hangs"
-        return self._trouble or getattr(self._receiver, "trouble", "")
+            return f"it has been busy for {monotonic() - since:.0f} s: it hangs"
+        return self._trouble or self._unkept or getattr(self._receiver, "trouble", "")
 
     # --- the thread ---
 
@@ -100,29 +108,33 @@ class Follower:
         while not self._ending.is_set():
             try:
                 pause = self._step()
-            except (Exception, SystemExit) as e:  # of a plugin anything may come
+            except BaseException as e:  # of a plugin anything may come, and asyncio's CancelledError is no Exception
                 pause = self._failed(e)
             else:
                 self._went_well()
             if self._wake.wait(pause):
                 self._wake.clear()
-        with suppress(LbkitError):
-            self._keep()
+        self._keep()
 
     def _wait_for_the_one_before(self) -> None:
         before, self._after = self._after, None
         deadline = monotonic() + _HANGS_AFTER
-        while before is not None and not self._ending.is_set() and not before.join(_LOOKS_EVERY):
+        while before is not None and not before.join(_LOOKS_EVERY):  # whoever comes after this one waits for both
             if monotonic() > deadline:
                 before.end(forget=True)  # where it has come to does not count any more
                 break
 
     def _step(self) -> float:
         """Give it what is new, or call it where it has asked for that; seconds until the next look."""
-        if self._receiver is None:
-            self._receiver = self._make()
         if self._place is None:
-            self._place = self._begin()
+            self._place = self._begin()  # first of all: what comes while it can't be made is for it too
+        until = self._until()
+        if until is None:
+            self._keep()
+            return _LOOKS_EVERY
+        if self._receiver is None:
+            with self._busy():
+                self._receiver = self._make()
         events, behind = self._read(self._receiver.at_once, self._place)
         if not events and monotonic() < self._due:
             self._place = behind
@@ -130,7 +142,7 @@ class Follower:
             return min(_LOOKS_EVERY, max(0.0, self._due - monotonic()))
         if self._ending.is_set():  # it was long until here
             return 0.0
-        again = self._give(self._receiver, events)
+        again = self._give(self._receiver, events, until)
         self._place = behind
         self._due = inf if again is None else monotonic() + max(_NEVER_SOONER, again)
         if monotonic() - self._kept_at >= _KEEPS_EVERY:
@@ -158,21 +170,36 @@ class Follower:
             "them: what was in them it never tells."
         )
         details: dict[str, str | int] = {"receiver": self._name, "segments": segments}
-        ident = f"lost-{node}-{self._name}-{first.segment}"  # the same each time that it is given
+        ident = re.sub(r"[^A-Za-z0-9._-]", "-", f"lost-{node}-{self._name}-{first.segment}")  # each time the same
         return Event("events-lost", text, node, time.time(), details=details, ident=ident)
 
-    def _give(self, receiver: Receiver, events: Sequence[Event]) -> float | None:
+    def _give(self, receiver: Receiver, events: Sequence[Event], until: float) -> float | None:
+        """What waited here while this node told others is its to tell: the other one has dropped its own by then."""
+        waited = receiver.at_once == 1 and any(one.when < until for one in events)
+        with self._busy():
+            return receiver.take(events, waited or until == inf)
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
         self._busy_since = monotonic()
         try:
-            return receiver.take(events, self._active())
+            yield
         finally:
             self._busy_since = None
 
     def _keep(self) -> None:
-        if self._place is not None and self._place != self._kept and self._keeps:
-            self._kept_at = monotonic()
+        """Where that can't be done it gets its events all the same: after a crash they come once more."""
+        if self._place is None or self._place == self._kept or not self._keeps:
+            return
+        self._kept_at = monotonic()
+        try:
             self._places.keep(self._name, self._place)
-            self._kept = self._place
+        except LbkitError as e:
+            if not self._unkept:
+                log.warning("receiver %s: %s What it has taken comes again when an agent starts.", self._name, e)
+            self._unkept = str(e)
+        else:
+            self._kept, self._unkept = self._place, ""
 
     # --- how it goes ---
 
@@ -189,8 +216,7 @@ class Follower:
                 exc_info=None if ours else error,
             )
         self._tries = min(self._tries + 1, 30)
-        with suppress(LbkitError):
-            self._keep()
+        self._keep()
         return pause
 
     def _went_well(self) -> None:
@@ -200,5 +226,5 @@ class Follower:
 
 
 def _in_words(error: BaseException) -> str:
-    said = str(error) if isinstance(error, LbkitError) else f"{type(error).__name__}: {error}."
+    said = str(error) if isinstance(error, LbkitError) else f"{format_exception_only(error)[-1].strip()}."
     return printable(" ".join(said.split()))[:_WORDS]

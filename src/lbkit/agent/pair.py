@@ -24,7 +24,7 @@ from lbkit.pair.taking_off import take_off
 from lbkit.site.model import Site
 from lbkit.state.agent import AgentState
 from lbkit.state.node import node_of, peer_of
-from lbkit.state.pair import PairSeen, PeerSeen, Role
+from lbkit.state.pair import IN_MAINTENANCE, PairSeen, PeerSeen, Role
 
 log = logging.getLogger("lbkit.agent")
 
@@ -259,7 +259,7 @@ class Watchman:
         if self._observe:
             return "its agent only observes"
         if track.read(self.site, "maintenance", self._state):
-            return "it is in maintenance"
+            return IN_MAINTENANCE
         if not self._servers_up(self._loop.time()):
             return "no real server is up"
         if self._vrrp.role == "fault" and not self._judge.fenced and not self._judge.impaired:

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lbkit import disk
 from lbkit.agent.expiry import Told
 from lbkit.agent.roster import PlaceKey
 from lbkit.errors import LbkitError
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import state_folder
 from lbkit.state.pair import Role
 
 log = logging.getLogger("lbkit.agent")
@@ -55,6 +55,8 @@ class Picture:
         """What `as_dict` gave. Raises KeyError, TypeError, ValueError for anything else."""
         if values["version"] != VERSION:
             raise ValueError(values["version"])
+        if values["role"] not in (None, *get_args(Role)):
+            raise ValueError(values["role"])
         return cls(
             frozenset((str(vip), str(server)) for vip, server in values["down"]),
             {str(vip): "down" if how == "down" else "degraded" for vip, how in values["lacking"].items()},

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from lbkit.agent.following import Follower
@@ -24,20 +25,29 @@ _ENDS_WITHIN = 0.5  # seconds
 
 
 class Receivers:
-    """Of one site after the other. `state`: the folder of state. `active`: this node is the one that tells others.
+    """Of one site after the other. `state`: the folder of state.
 
     Nothing here blocks, but for `stop`: what a receiver needs is loaded and read in its own thread.
     """
 
-    def __init__(self, site: Site, state: Path | None, active: Callable[[], bool]) -> None:
+    def __init__(self, site: Site, state: Path | None) -> None:
         self._site = site
         self._state = state
-        self._active = active
+        self._until: float | None = None  # this node tells others, in seconds since the epoch; see Follower
         self._followers: dict[str, tuple[object, Follower]] = {}  # by name, with what each was made from
 
     def start(self) -> None:
-        """Give them what they have not taken yet, and all that comes."""
+        """Give them what they have not taken yet, and all that comes; once `tell` has said who tells others."""
         self.take_site(self._site)
+
+    def tell(self, active: bool) -> None:
+        """From now on this node is the one that tells others, or is not."""
+        if active:
+            self._until = inf
+        elif self._until is None:
+            self._until = 0.0
+        elif self._until == inf:
+            self._until = time()
 
     def stop(self) -> None:
         """Within half a second; one that hangs ends with the process. What was not taken is when the agent runs again."""
@@ -56,10 +66,11 @@ class Receivers:
             old = before.pop(name, None)
             if old is not None and old[0] == made_from:
                 self._followers[name] = old
+                old[1].retry()
                 continue
             if old is not None:
                 old[1].end()
-            follower = Follower(name, make, self._state, self._active, old[1] if old else None)
+            follower = Follower(name, make, self._state, lambda: self._until, old[1] if old else None)
             self._followers[name] = made_from, follower
             follower.start()
         for _, follower in before.values():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lbkit.agent.engine import EngineThread, Healths, IntentsInForce
-from lbkit.errors import LbkitError
+from lbkit.errors import LbkitError, NotRunning
 from lbkit.ipvs import owned
 from lbkit.ipvs.wanted import layer_4
 from lbkit.site.model import Site
@@ -74,6 +74,7 @@ class Reconciler:
         self.generation = 0
         self.trouble = ""
         self.took: float | None = None
+        self._gone_since: float | None = None
         self.attempted = asyncio.Event()
         self._thread = thread
         self._wanted = wanted
@@ -96,6 +97,11 @@ class Reconciler:
     def last_words(self) -> tuple[Intent, ...] | None:
         """All intents of both layers, in force or over, as they could be read last; None: they never could."""
         return None if self._known is None else self._known[1]
+
+    @property
+    def without_engine_for(self) -> float:
+        """Seconds since there has been no engine to ask; 0: there is one."""
+        return 0.0 if self._gone_since is None else self._loop.time() - self._gone_since
 
     def ask(self) -> None:
         """Something has changed."""
@@ -199,6 +205,7 @@ class Reconciler:
             return None
 
     def _take(self, found: _Attempt, wanted: Wanted, is_routine: bool) -> None:
+        by_others = is_routine and found.intents == self.intents and wanted.shares == self._shares
         self.generation, self.intents, self.seen = found.generation, found.intents, found.seen
         self._shares = wanted.shares
         self._looked = now = self._loop.time()
@@ -207,10 +214,10 @@ class Reconciler:
         if found.moved:
             self._asked.set()
         for step in found.steps[:_LOGGED]:
-            log.log(logging.WARNING if is_routine else logging.INFO, "%s%s", _CHANGED if is_routine else "", step)
+            log.log(logging.WARNING if by_others else logging.INFO, "%s%s", _CHANGED if by_others else "", step)
         if len(found.steps) > _LOGGED:
             log.info("and %d steps more", len(found.steps) - _LOGGED)
-        if is_routine and found.steps:
+        if by_others and found.steps:
             self._mended(found.steps)
         if found.unread:
             known = self._again
@@ -223,6 +230,7 @@ class Reconciler:
         if self.trouble:
             log.info("reconciled again, after: %s", self.trouble)
         self.trouble = ""
+        self._gone_since = None
         self._back_off = BACK_OFF[0]
 
     def _fail(self, error: Exception) -> None:
@@ -230,6 +238,10 @@ class Reconciler:
         if said != self.trouble:
             log.error("can't reconcile: %s", said, exc_info=None if isinstance(error, LbkitError) else error)
         self.trouble = said
+        if not isinstance(error, NotRunning):
+            self._gone_since = None
+        elif self._gone_since is None:
+            self._gone_since = self._loop.time()
         if self.seen is None:
             self.unseen = said
         self._again = self._loop.time() + self._back_off

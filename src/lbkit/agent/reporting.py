@@ -7,24 +7,23 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from lbkit.agent.active import is_active
+from lbkit.agent.certificates import Certificates
 from lbkit.agent.drift import Drift
 from lbkit.agent.figures import FiguresOfAgent
+from lbkit.agent.lately import Lately
 from lbkit.agent.metrics_port import MetricsPort
 from lbkit.agent.news import News
 from lbkit.agent.noticing import Noticing
-from lbkit.agent.one_thread import OneThread
 from lbkit.agent.receivers import Receivers
 from lbkit.agent.reconcile import Reconciler
 from lbkit.agent.seen import Seen
 from lbkit.agent.sight import Sight
 from lbkit.agent.telling import state_of
 from lbkit.agent.watching import Watching
-from lbkit.metrics.expiries import expiries
-from lbkit.metrics.figures import Expiry
+from lbkit.ipvs.wanted import layer_4
 from lbkit.site.model import Site
 from lbkit.state.agent import AgentState
 from lbkit.state.observed import VipState
@@ -33,8 +32,7 @@ from lbkit.state.pair import PairSeen
 log = logging.getLogger("lbkit.agent")
 
 _SETTLES = 20.0  # seconds; the first answer of the other node's agent takes up to 15
-_SILENT = 5.0  # seconds without HAProxy that are more than its restart
-_FILES = (30.0, 3600.0)  # seconds until certificates are looked at, at first and then
+_WITHOUT = 5.0  # seconds without IPVS
 
 
 class Reporting:
@@ -51,20 +49,18 @@ class Reporting:
         pair: Callable[[], PairSeen | None],
         tell: Callable[[], AgentState],
     ) -> None:
-        self._state = state
-        self._observe = observe
         self._watching = watching
         self._reconciler = reconciler
         self._pair = pair
         self._loop = asyncio.get_running_loop()
         self._begun = self._loop.time()
-        self._active: bool | None = None
-        self._expiries: Sequence[Expiry] | None = None
+        self._certificates = Certificates(lambda: reconciler.site)
+        self._lately = Lately()
         self._layer_4: Mapping[str, VipState] = {}
         self._layer_4_of: tuple[object, ...] = ()
         self._turned = True
         self._ipvs, self._haproxy = Drift("IPVS"), Drift("HAProxy")
-        self._receivers: Receivers | None = None
+        self._receivers = None if observe else Receivers(reconciler.site, state)
         self._news = News(state, self._on_recorded)
         self._noticing = Noticing(lambda: reconciler.site, self._look, self._news, state)
         self._sight = Sight(self._noticing.hurry)
@@ -73,9 +69,11 @@ class Reporting:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, site: Site) -> None:
-        """Begin."""
+        """Begin. What there is to tell waits for its receivers in the log until it shows which node of a pair sends."""
+        if self._receivers is not None:
+            self._receivers.start()
         self._sight.take(site)
-        self._tasks = [asyncio.create_task(work) for work in (self._noticing.run(), self._look_at_files())]
+        self._tasks = [asyncio.create_task(work) for work in (self._noticing.run(), self._certificates.run())]
         await self._metrics.take(site)
 
     async def take(self, site: Site) -> None:
@@ -83,6 +81,7 @@ class Reporting:
         self._sight.take(site)
         if self._receivers is not None:
             self._receivers.take_site(site)
+        self._certificates.hurry()
         self.hurry()
         await self._metrics.take(site)
 
@@ -132,7 +131,7 @@ class Reporting:
     @property
     def trouble(self) -> str:
         """What is in the way of all this, in words; "": nothing."""
-        return " ".join(filter(None, (self._news.trouble, self._metrics.trouble)))
+        return " ".join(filter(None, (self._news.trouble, self._metrics.trouble, self._certificates.trouble)))
 
     # --- what it sees ---
 
@@ -140,7 +139,9 @@ class Reporting:
         """How all is now; once a second at least."""
         now = self._loop.time()
         site, pair, settled = self._reconciler.site, self._pair(), now - self._begun > _SETTLES
-        self._decide_who_sends(is_active(site, pair, settled))
+        active = is_active(site, pair, settled)
+        if self._receivers is not None and active is not None:
+            self._receivers.tell(active)
         self._news.node = pair.node if pair else socket.gethostname()
         for drift in (self._ipvs, self._haproxy):
             if events := drift.quiet(time.monotonic()):
@@ -151,37 +152,27 @@ class Reporting:
             {**self._sight.vips, **self._look_at_layer_4()},
             {(one.vip, one.server): one for one in words or () if not one.is_over(moment)},
             None if words is None else [one for one in words if one.is_over(moment)],
-            serves and self._sight.silent_for > _SILENT,
+            self._unserved(site) if serves else {},
             pair,
             settled,
-            self._expiries,
+            *self._lately.look(pair, now),
+            self._certificates.taken(),
         )
 
-    def _decide_who_sends(self, active: bool | None) -> None:
-        """Before that is known events wait in the log: one that the passive node is given is for the other one to send."""
-        self._active = self._active if active is None else active
-        if self._receivers is None and self._active is not None and not self._observe:
-            self._receivers = Receivers(self._reconciler.site, self._state, lambda: bool(self._active))
-            self._receivers.start()
+    def _unserved(self, site: Site) -> Mapping[str, str]:
+        """The VIPs that no engine has, with the reason in words."""
+        without = self._reconciler.without_engine_for > _WITHOUT
+        why = f"IPVS can't be reached: {self._reconciler.trouble}"
+        return self._sight.missing | ({vip.label: why for vip in layer_4(site)} if without else {})
 
     def _look_at_layer_4(self) -> Mapping[str, VipState]:
-        """Of thousands of real servers it takes a while: only where something is other than before."""
+        """Of thousands of real servers it takes a while: only where something is other than before. {}: it is not known yet
+        whether IPVS is there, and what was told of its VIPs stands.
+        """
+        if not self._reconciler.attempted.is_set() or 0 < self._reconciler.without_engine_for <= _WITHOUT:
+            return {}
         of = (self._reconciler.site, self._reconciler.seen, self._reconciler.intents)
         if self._turned or any(a is not b for a, b in zip(of, self._layer_4_of, strict=True)):
             self._turned, self._layer_4_of = False, of
             self._layer_4 = state_of(self._reconciler, self._watching)
         return self._layer_4
-
-    async def _look_at_files(self) -> None:
-        thread = OneThread("lbkit-certificates")
-        pause, again = _FILES
-        try:
-            while True:
-                await asyncio.sleep(pause)
-                try:
-                    self._expiries = await thread.run(partial(expiries, self._reconciler.site))
-                except Exception:  # the next look comes, whatever this one ran into
-                    log.exception("certificates can't be looked at")
-                pause = again
-        finally:
-            thread.end()

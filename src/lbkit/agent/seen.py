@@ -15,15 +15,19 @@ from lbkit.state.pair import PairSeen
 @dataclass(frozen=True, slots=True)
 class Seen:
     """`vips`: of both layers, by label; missing: not known. `intents`: those in force, `ended`: those whose time is up,
-    None: not known yet. `haproxy_silent`: it has not answered for seconds, and this node is to serve. `pair`: None: not
-    known, or none. `settled`: the other node has had time to answer since the agent began. `expiries`: of certificates,
-    None: not known yet.
+    None: not known yet. `unserved`: the VIPs that no engine of this node has, which is to serve them, with the reason in
+    words. `pair`: None: not known, or none. `settled`: the other node has had time to answer since the agent began.
+    `preferred`: an operator has asked for this node when its role changed. `peer_unfit`: this node has been master, and for
+    long the other one's agent has said that it can't serve, or nothing. `expiries`: of certificates, None: not looked
+    at since they were told.
     """
 
     vips: Mapping[str, VipState]
     intents: IntentsInForce = field(default_factory=dict)
     ended: Collection[Intent] | None = None
-    haproxy_silent: bool = False
+    unserved: Mapping[str, str] = field(default_factory=dict)
     pair: PairSeen | None = None
     settled: bool = True
+    preferred: bool = False
+    peer_unfit: bool = False
     expiries: Sequence[Expiry] | None = None

@@ -24,21 +24,24 @@ from lbkit.state.observed import ServerState, VipState
 
 _LONGEST = 1000  # characters of what a check says
 _IN_HAND = ("drain", "halt")
+_LONG = 90.0  # seconds; it was down before this agent looked
 
 
 @dataclass(frozen=True, slots=True)
 class _Situation:
-    """A VIP, with the labels of its real servers that are down, and of those that take new clients."""
+    """A VIP, with the labels of its real servers that are down, and of those that take new clients. `unserved`: why no
+    engine has it, "": one does.
+    """
 
     vip: Vip
     state: VipState
     down: tuple[str, ...]
     serving: tuple[str, ...]
-    silent: bool
+    unserved: str
 
     @property
     def lacks(self) -> Lacking | None:
-        if self.silent or not self.serving:
+        if self.unserved or not self.serving:
             return "down"
         return "degraded" if self.down else None
 
@@ -56,32 +59,32 @@ class _Situation:
 def changes_of_services(
     site: Site, before: Picture, seen: Seen
 ) -> tuple[list[Event], frozenset[PlaceKey], Mapping[str, Lacking]]:
-    """The events, in the site's order: a VIP's real servers before itself; then what a picture has of them."""
+    """The events, first of what has left the site, a VIP's real servers before itself; then what a picture has of them."""
     events: list[Event] = []
     down: set[PlaceKey] = set()
     lacking: dict[str, Lacking] = {}
     for vip in site.vips:
-        silent = seen.haproxy_silent and vip.mode == "l7-snat"
+        unserved = seen.unserved.get(vip.label, "")
         state = seen.vips.get(vip.label)
         is_known = state is not None and any(server.label in state.servers for server in vip.servers)
-        if not is_known and not silent:
+        if not is_known and not unserved:
             down |= before.down & {(vip.label, server.label) for server in vip.servers}
             if vip.label in before.lacking:
                 lacking[vip.label] = before.lacking[vip.label]
             continue
-        now = _situation(vip, state or VipState(), before.down, silent)
+        now = _situation(vip, state or VipState(), before.down, unserved)
         events += _of_servers(now, before.down)
         events += _of_vip(now, before.lacking.get(vip.label), seen.intents)
         down |= {(vip.label, label) for label in now.down}
         if now.lacks:
             lacking[vip.label] = now.lacks
-    return [*events, *_gone(site, before)], frozenset(down), lacking
+    return [*_gone(site, before), *events], frozenset(down), lacking
 
 
 # --- real servers ---
 
 
-def _situation(vip: Vip, state: VipState, before: Collection[PlaceKey], silent: bool) -> _Situation:
+def _situation(vip: Vip, state: VipState, before: Collection[PlaceKey], unserved: str) -> _Situation:
     down, serving = [], []
     for server in vip.servers:
         one = state.servers.get(server.label)
@@ -89,7 +92,7 @@ def _situation(vip: Vip, state: VipState, before: Collection[PlaceKey], silent: 
             down.append(server.label)
         elif one is not None and one.wanted not in _IN_HAND and one.weight > 0:
             serving.append(server.label)
-    return _Situation(vip, state, tuple(down), tuple(serving), silent)
+    return _Situation(vip, state, tuple(down), tuple(serving), unserved)
 
 
 def _is_down(now: ServerState | None, before: bool) -> bool:
@@ -106,10 +109,12 @@ def _of_servers(now: _Situation, before: Collection[PlaceKey]) -> Iterator[Event
 
 
 def _down(now: _Situation, server: RealServer) -> Event:
-    why = _said(now.state.servers[server.label].why)
+    state = now.state.servers[server.label]
+    why = _said(state.why)
     step, reason = cause(why)
+    long = f", and has been for {state.since / 60:.0f} min" if state.since > _LONG else ""
     held = f" It is left in: {now.state.held}." if now.state.held else ""
-    text = f"{now.vip.label}/{server.label} ({server.address}) is down: {why or 'its check does not say why'}."
+    text = f"{now.vip.label}/{server.label} ({server.address}) is down{long}: {why or 'its check does not say why'}."
     return _about(now, server, "server-down", f"{text} {now.serve.capitalize()}.{held}", step, reason)
 
 
@@ -148,13 +153,15 @@ def _of_vip(now: _Situation, before: Lacking | None, intents: IntentsInForce) ->
         text = f"{label} {again}: {now.serve}; down: {listed(now.down)}."
         yield event("vip-degraded", text, vip=label, details=now.details)
     else:
-        yield event("vip-recovered", f"{label} is whole again: {now.serve}.", vip=label, details=now.details)
+        is_whole = len(now.serving) == len(now.vip.servers)
+        how = f"{label} is whole again" if is_whole else f"No real server of {label} is down any more"
+        yield event("vip-recovered", f"{how}: {now.serve}.", vip=label, details=now.details)
 
 
 def _why_down(now: _Situation, intents: IntentsInForce) -> str:
     clients = "Its clients go to the fallback server" if now.state.fallback else "Its clients are turned away"
-    if now.silent:
-        return "HAProxy does not answer: systemctl status haproxy."
+    if now.unserved:
+        return now.unserved
     if now.state.held:
         return f"Its real servers are left in: {now.state.held}."
     return f"{listed([_why_not(now, server, intents) for server in now.vip.servers], '; ')}. {clients}."

@@ -1,10 +1,11 @@
-"""Events whose text is as long as it may be, whatever has gone into it."""
+"""Events whose text is what it may be, whatever has gone into it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from lbkit.checks.conversation import printable
 from lbkit.state.events import Event, EventKind
 
 _TEXT = 2000  # characters of an event's text
@@ -12,7 +13,8 @@ _NAMED = 8  # of a list
 
 
 def event(kind: EventKind, text: str, **more: Any) -> Event:
-    """As `Event`, with a text that is cut where it is too long."""
+    """As `Event`, with a text of one line that is cut where it is too long, whatever it quotes."""
+    text = printable(text)
     return Event(kind, text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…", **more)
 
 
