@@ -51,8 +51,8 @@ def paired(role: Any = "backup", since: float = 100.0, peer: PeerSeen | None = N
     """lb1, which hears lb2 on every way unless `peer` says otherwise."""
     heard = PeerSeen(0.5, 0.5, 0.5, "master" if role == "backup" else "backup", True)
     given = {"node": "lb1", "keepalived": "running", "haproxy": "up", "held": (), "can_serve": True} | more
-    settled = given.pop("settled", True)
-    return Seen({}, pair=PairSeen(role=role, since=since, peer=peer or heard, **given), settled=settled)
+    told = {name: given.pop(name) for name in ("settled", "preferred", "peer_unfit") if name in given}
+    return Seen({}, pair=PairSeen(role=role, since=since, peer=peer or heard, **given), **told)
 
 
 class Told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from math import inf
 
 from lbkit.agent.following import Follower
 from lbkit.state.events import Event
@@ -34,8 +35,9 @@ class Taker:
 
 
 @contextmanager
-def follows(receiver, state, active=lambda: True, after=None):
-    follower = Follower(receiver.name, lambda: receiver, state, active, after)
+def follows(receiver, state, until=lambda: inf, after=None, make=None):
+    """`until`: as the follower has it. `make`: makes the receiver."""
+    follower = Follower(receiver.name, make or (lambda: receiver), state, until, after)
     follower.start()
     try:
         yield follower
@@ -52,8 +54,8 @@ def eventually(found):
     return value
 
 
-def tell(state, *texts):
-    EventLog(state).append([Event("test", text, "lb1", 1.0) for text in texts])
+def tell(state, *texts, when=1.0):
+    EventLog(state).append([Event("test", text, "lb1", when) for text in texts])
 
 
 def begins(receiver, state):

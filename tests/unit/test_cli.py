@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lbkit.state.events import Event
+from lbkit.state.log import record
+
 LBKIT = Path(sys.executable).parent / "lbkit"
 KEYS = ["check", "target", "status", "step", "reason", "message", "duration_s", "steps", "details"]
 
@@ -250,6 +253,32 @@ def test_doctor_notices_a_foreign_lbkit(tmp_path):
     ran = lbkit("doctor", PYTHONPATH=str(tmp_path))
     assert ran.returncode == 1
     assert "unrelated distribution lbkit 3.0" in ran.stdout
+
+
+@pytest.mark.parametrize("words", [["plugins", "--json"], ["schema"]])
+def test_a_full_disk_behind_stdout_is_a_sentence_and_exit_3(words):
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run([LBKIT, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert (ran.returncode, ran.stderr.count("\n")) == (3, 1), ran.stderr
+    assert ran.stderr.startswith("lbkit: what it says can't be written: No space left on device. ")
+
+
+def test_what_a_terminal_has_no_letters_for_is_shown_all_the_same(tmp_path):
+    record(Event("intent-set", "drained", who="anna@lb1", why="Wartung “neu”: Müller"), state=tmp_path)
+    command = [LBKIT, "log", "--since", "1h"]
+    environment = {**os.environ, "LBKIT_STATE": str(tmp_path), "PYTHONIOENCODING": "latin-1"}
+    ran = subprocess.run(command, capture_output=True, encoding="latin-1", timeout=30, env=environment, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.endswith("(by anna@lb1: Wartung ?neu?: Müller)\n")
+
+
+@pytest.mark.parametrize("words", [["plugins", "--json"], ["schema"]])
+def test_a_reader_that_is_gone_makes_no_noise(words):
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open(writes, "w") as gone:
+        ran = subprocess.run([LBKIT, *words], stdout=gone, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert (ran.returncode, ran.stderr) == (1, "")
 
 
 def test_completion_of_check_names(tmp_path):

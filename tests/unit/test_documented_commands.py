@@ -23,6 +23,7 @@ PAGES = [
     "docs/alerts.md",
     "docs/snmp.md",
     "docs/support.md",
+    "docs/events.md",
 ]
 
 

@@ -20,7 +20,7 @@ from lbkit.errors import Misuse
 from lbkit.pair import addresses, asks_haproxy, render
 from lbkit.site import profiles
 from lbkit.site.load import load_site
-from lbkit.state.intents import FOLDER
+from lbkit.state.folder import FOLDER
 
 GOLDEN = Path(__file__).parent / "keepalived" / "ccw.conf"
 S = server("s", "192.0.2.21:80")

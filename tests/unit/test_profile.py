@@ -216,3 +216,13 @@ def test_a_profile_that_is_not_there_is_refused_with_those_that_are(name, tmp_pa
     with pytest.raises(Misuse, match=r"no profile is called .*\. There are: ccw\.$"):
         profiles.write(name, tmp_path / "site.toml")
     assert os.listdir(tmp_path) == []
+
+
+def test_what_ccw_has_as_comments_of_snmp_and_metrics_is_a_site_once_it_is_taken_in(site_file, kinds):
+    """Guide 12.1."""
+    text = site_file.read_text()
+    begin, end = text.index("# [snmp]"), text.index("# --- HAProxy")
+    taken_in = "\n".join(line.removeprefix("# ") for line in text[begin:end].splitlines() if "---" not in line)
+    site_file.write_text(f"{text[:begin]}{taken_in}\n{text[end:]}")
+    site = load_site(site_file, kinds)
+    assert (site.snmp.user.name, site.snmp.traps[0].version, site.metrics.port) == ("monitor", "v3", 7780)

@@ -154,7 +154,8 @@ def _of_site(given: str | None) -> list[Finding]:
     modes = {vip.mode for vip in site.vips}
     found = [_asked("haproxy of the site", lambda: _haproxy_of(site))] if "l7-snat" in modes else []
     pair = [_asked(name, look) for name, look in doctor_pair.looks(site)]
-    agent = [_asked("agent of the site", lambda: _agent_of(site))] if "l4-dr" in modes or pair else []
+    reports = site.alerts or site.snmp or site.metrics
+    agent = [_asked("agent of the site", lambda: _agent_of(site))] if "l4-dr" in modes or pair or reports else []
     snmp = [_asked("snmpd of the site", lambda: _snmpd_of(site))] if site.snmp else []
     return [*found, *agent, *pair, *snmp]
 
@@ -181,8 +182,9 @@ def _agent_of(site: Site) -> str:
     from lbkit.state.agent import Agent
 
     agent = Agent(site.agent.socket).state()
-    if agent.trouble:
-        raise NotDone(agent.trouble)
+    kept = (f"receiver {name}: {wrong}" for name, wrong in agent.receivers.items() if wrong)
+    if trouble := " ".join(filter(None, (agent.trouble, *kept))):
+        raise NotDone(trouble)
     aside = ", and only observes" if agent.observe else ""
     return f"pid {agent.pid} runs {agent.checks} checks of {agent.site}{aside}; its loop lags {agent.lag * 1000:.0f} ms"
 
@@ -193,9 +195,20 @@ def _snmpd_of(site: Site) -> str:
 
     assert site.snmp is not None  # noqa: S101
     answer = ask(site.snmp, Keys.read(site.snmp))
-    if not answer.version or answer.trouble:
-        raise NotDone(answer.trouble or "it answers, but not for lbkit: lbkit apply")
+    if not answer.version:
+        raise NotDone("it answers, but not for lbkit: lbkit apply")
+    if answer.trouble not in _trouble_of_agent(site):  # that one has a line of its own
+        raise NotDone(answer.trouble)
     return f"it answers, with lbkit {answer.version} behind it"
+
+
+def _trouble_of_agent(site: Site) -> str:
+    from lbkit.state.agent import Agent
+
+    try:
+        return Agent(site.agent.socket).state().trouble
+    except LbkitError as e:
+        return f"{e}"
 
 
 def _program(name: str) -> Finding:

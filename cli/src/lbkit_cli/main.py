@@ -5,9 +5,12 @@ Misuse ends with 3 everywhere: 2 would read as "down".
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -54,6 +57,7 @@ _OURS = {  # in the order of the help; where each is, to be imported once it is 
 }
 _LOG_BY_THEMSELVES = ("agent", "pair-receive", "snmp-answers")
 _HIDDEN = ("snmp-answers",)  # nobody types these
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Root(TyperGroup):
@@ -121,8 +125,11 @@ def lbkit(
 
 def main() -> None:
     """What the installed command runs."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal of ISO-8859 has no letters for all that people write
     try:
         code = app(standalone_mode=False)
+        print(end="", flush=True)  # what fails now would fail with a traceback at the end
     except LbkitError as e:
         print(f"lbkit: {e}", file=sys.stderr)
         code = e.exit_code
@@ -135,4 +142,12 @@ def main() -> None:
         code = MISUSE
     except typer.Abort:
         code = 130
+    except OSError as e:
+        if e.errno not in (errno.EPIPE, *_FULL):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it is tried once more at the end
+        code = 1
+        if e.errno != errno.EPIPE:  # nobody reads on, as behind `| head`: that is no fault
+            print(f"lbkit: what it says can't be written: {os.strerror(e.errno)}. Make room (df).", file=sys.stderr)
+            code = MISUSE
     sys.exit(code)

@@ -38,7 +38,9 @@ _RipUnlessAll: TypeAlias = Annotated[
     typer.Argument(metavar="RIP", help="A real server: label or address.", autocompletion=server_labels),
 ]
 _AllVips: TypeAlias = Annotated[bool, typer.Option("--all-vips", help="The real server wherever the site has it.")]
-_Reason: TypeAlias = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; `lbkit intents` shows it.")]
+_Reason: TypeAlias = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; `lbkit intents` and `lbkit log` show it.")
+]
 _For: TypeAlias = Annotated[
     str | None, typer.Option("--for", metavar="DURATION", help="Online again after this time, such as 2h.")
 ]

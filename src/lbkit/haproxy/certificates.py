@@ -10,8 +10,6 @@ import re
 import ssl
 from dataclasses import dataclass
 
-from cryptography import x509
-
 from lbkit.errors import EngineError, Misuse, NotDone
 from lbkit.haproxy.refusals import failed
 from lbkit.haproxy.requests import Requests
@@ -143,6 +141,8 @@ def loaded_lists(text: str) -> list[tuple[str, list[int]]]:
 
 def _revoked(pem: bytes, file: str) -> list[tuple[str, list[int]]]:
     """The same of lists in PEM."""
+    from cryptography import x509  # every verb loads this module, and few come here
+
     try:
         lists = [x509.load_pem_x509_crl(_LIST + part) for part in pem.split(_LIST)[1:]]
     except ValueError:

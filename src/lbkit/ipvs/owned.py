@@ -11,7 +11,7 @@ from typing import Any
 from lbkit import disk
 from lbkit.errors import CannotRun, Misuse
 from lbkit.ipvs.table import Daemon, Virtual
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import state_folder
 
 VERSION = 1
 

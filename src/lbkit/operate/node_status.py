@@ -7,12 +7,12 @@ never shown as well. Another lbkit's document is read as far as it goes, since t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lbkit.errors import Misuse
 from lbkit.state.applied import Applied
-from lbkit.state.pair import HaproxyIs, Keepalived, PairSeen, Role
+from lbkit.state.pair import HaproxyIs, Keepalived, PairSeen, Role, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,12 @@ class NodeStatus:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> NodeStatus:
         """What `as_dict` gave, perhaps that of another lbkit. Raises KeyError, TypeError for what is no such thing."""
-        given = _known(cls, values)
-        given["haproxy"] = HaproxyStatus(**_known(HaproxyStatus, values.get("haproxy") or {}))
-        agent = _known(AgentStatus, values.get("agent") or {})
+        given = known(cls, values)
+        given["haproxy"] = HaproxyStatus(**known(HaproxyStatus, values.get("haproxy") or {}))
+        agent = known(AgentStatus, values.get("agent") or {})
         try:
             pair = PairSeen.of(agent["pair"]) if agent.get("pair") else None
-        except (KeyError, TypeError):  # another lbkit's
+        except (KeyError, TypeError, AttributeError):  # another lbkit's
             pair = None
         given["agent"] = AgentStatus(**{**agent, "pair": pair})
         try:
@@ -110,8 +110,3 @@ class NodeStatus:
         for name in ("held", "tracked", "differs", "intents"):
             given[name] = tuple(given.get(name, ()))
         return cls(**given)
-
-
-def _known(of: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    names = {one.name for one in fields(of)}
-    return {name: value for name, value in values.items() if name in names}

@@ -22,7 +22,8 @@ from lbkit.operate.rehearsal import rehearse
 from lbkit.operate.wording import in_words
 from lbkit.state import left
 from lbkit.state.applied import Applied as Generation
-from lbkit.state.intents import Intent, Intents, state_folder
+from lbkit.state.folder import state_folder
+from lbkit.state.intents import Intent, Intents
 
 _OTHERS = 5.0  # seconds for which a verb or an apply that runs already is waited for
 

@@ -22,7 +22,7 @@ from lbkit.operate.bundle import Bundle
 from lbkit.operate.outcome import Applied
 from lbkit.site.load import read
 from lbkit.site.model import Site
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import state_folder
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -19,7 +19,7 @@ from typing import Any
 from lbkit import disk
 from lbkit.durations import seconds, written
 from lbkit.errors import CannotRun, Misuse
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import state_folder
 
 VERSION = 1
 EVERY = 0.01  # seconds of sleep

@@ -27,7 +27,7 @@ from typing import Literal, get_args
 from lbkit import disk
 from lbkit.errors import CannotRun, LbkitError
 from lbkit.site.model import Site
-from lbkit.state.intents import state_folder
+from lbkit.state.folder import state_folder
 from lbkit.state.node import node_of
 
 Tracked = Literal["haproxy_down", "servers_down", "maintenance", "prefer", "holder", "fault"]

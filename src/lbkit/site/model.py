@@ -123,7 +123,7 @@ class HaproxySettings(Table):
 
 
 class AgentSettings(Table):
-    """The agent on each node, which watches layer 4 and the pair, and keeps IPVS right."""
+    """The agent on each node, which watches layer 4 and the pair, keeps IPVS right, and alerts."""
 
     socket: File = Field("/run/lbkit/agent.sock", description="Where the commands ask it. Its folder is there already.")
     group: Account | None = Field(None, description="The group that may ask it. Absent: that of whoever starts it.")

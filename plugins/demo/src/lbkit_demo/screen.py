@@ -206,6 +206,7 @@ def standing(console: Console, site: SimulatedSite) -> None:
         "drain CCW_NOTIFICATION CCW_App_Server_1",
         "why CCW_NOTIFICATION",
         "online CCW_NOTIFICATION CCW_App_Server_1",
+        "log --since 1h",
         f"check c-echo {host}:{port}",
         f"explain c-echo {host}:{port}",
     ):
