@@ -170,7 +170,7 @@ def test_a_log_out_of_reach_is_exit_3_with_a_message(ran, tmp_path):
 
 
 def test_who_follows_gets_what_comes_until_ctrl_c(place, tmp_path):
-    command = [LBKIT, "log", "-n", "1", "--follow", "--json", "--level", "warning"]
+    command = ["env", "--default-signal=INT", LBKIT, "log", "-n", "1", "--follow", "--json", "--level", "warning"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | place
     ) as it:
@@ -180,7 +180,10 @@ def test_who_follows_gets_what_comes_until_ctrl_c(place, tmp_path):
             EventLog(tmp_path).append([one])
         assert [Event.of(json.loads(it.stdout.readline())) for _ in range(2)] == [more[1], more[3]]
         it.send_signal(signal.SIGINT)
-        assert (it.wait(10), it.stdout.read(), it.stderr.read()) == (0, "", "")
+        try:
+            assert (it.wait(10), it.stdout.read(), it.stderr.read()) == (0, "", "")
+        finally:
+            it.kill()
 
 
 def test_who_follows_so_slowly_that_events_are_gone_is_told_so(tmp_path, monkeypatch, capsys):
