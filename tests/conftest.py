@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from beside import Beside
-from elsewhere import REPORTS, Stand, pytest_configure, pytest_runtest_makereport, pytest_runtestloop
+from elsewhere import ONE_BY_ONE, REPORTS, Stand, pytest_configure, pytest_runtest_makereport, pytest_runtestloop
 
 __all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtestloop"]
 
@@ -24,7 +24,7 @@ def in_half(folder: Path, end: str, first: bool) -> Callable[[Path], bool]:
 
 @pytest.hookimpl(trylast=True)  # when all that is deselected is gone
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if REPORTS in os.environ or len({item.path.parent for item in items}) == 1:
+    if {REPORTS, ONE_BY_ONE} & os.environ.keys() or len({item.path.parent for item in items}) == 1:
         return
     halves = in_half(INTEROP, "test_e", True), in_half(PAIR, "test_l", True), in_half(PAIR, "test_l", False)
     for runs in (in_folder(SYSTEM), *halves):

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 REPORTS = "LBKIT_TEST_REPORTS"  # there: the file for the reports, one a line
+ONE_BY_ONE = "LBKIT_TESTS_ONE_BY_ONE"  # set: nothing runs beside anything
 SECONDS_A_TEST = 30.0  # of the time limit for all
 HANGS_AFTER = 120.0  # seconds; the stacks are dumped, and the rest is not come to
 TAIL = 8000  # characters of an output that a failure shows
@@ -125,7 +126,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    if not session.config.option.collectonly:
+    if not session.config.option.collectonly and ONE_BY_ONE not in os.environ:
         for place in session.config.stash.get(PLACES, []):
             place.start()
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
 from lbkit.checks.plan import KindOf
 from lbkit.durations import written
 from lbkit.errors import Misuse
@@ -81,6 +79,8 @@ def _sections(site: Site, kind_of: KindOf) -> list[Section]:
 
 
 def _configuration(site: Site, made: list[Section], here: Node | None, version: tuple[int, int, int]) -> str:
+    from jinja2 import Environment, StrictUndefined  # the agent loads this module, and never comes here
+
     environment = Environment(  # noqa: S701  (HAProxy's language is quoted by lbkit.haproxy.quoting)
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
     )

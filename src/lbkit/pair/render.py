@@ -7,14 +7,16 @@ import re
 import sys
 from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined, Template
+from typing import TYPE_CHECKING
 
 from lbkit.errors import Misuse
 from lbkit.install.files import File
 from lbkit.pair import addresses, asks_haproxy, track, vrrp
 from lbkit.site.model import Site
 from lbkit.state.node import node_of, peer_of
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 NAME = "keepalived.conf"
 _INTERFACES = 93  # the lowest sum of all that is tracked besides is 94
@@ -76,6 +78,8 @@ def _placed(address: str, interface: str) -> str:
 
 
 def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined  # the agent loads this module, and never comes here
+
     environment = Environment(  # noqa: S701  (keepalived's language is quoted below)
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
     )
