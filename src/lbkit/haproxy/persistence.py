@@ -5,6 +5,8 @@ Tables are named as their VIP. A Last Successful VIP has one entry, key 1.
 
 from __future__ import annotations
 
+from time import monotonic, sleep
+
 from lbkit.errors import NotDone
 from lbkit.haproxy.engine import Haproxy
 from lbkit.haproxy.entries import Entry
@@ -12,7 +14,9 @@ from lbkit.haproxy.sections import moved_file
 from lbkit.site.services import Vip
 
 KEY = "1"
-_ATTEMPTS = 20  # a connection that is being made may write the entry once more
+_SETTLES, _SETTLES_IN_TLS = 0.1, 0.5  # seconds that a connection to a real server takes, at most
+_GIVES_UP = 5.0
+_POLL = 0.02
 
 
 def has_table(vip: Vip) -> bool:
@@ -43,22 +47,31 @@ def entries_of(haproxy: Haproxy, vip: Vip, server: str) -> int:
 def move_away(haproxy: Haproxy, vip: Vip, server: str) -> int:
     """Take a server out of the VIP's persistence: new connections of those it kept go elsewhere. How many entries named it.
 
-    The server has to be out already, else they come back to it. Raises NotDone where entries keep coming.
+    The server has to be out already, else they come back to it. HAProxy writes an entry once it is connected to the server,
+    TLS and all: a client who was on the way there writes his behind it, and would stick to a server that is out. So it is
+    looked at until nobody has for a while. Raises NotDone where entries keep coming.
     """
     if vip.persistence.mode == "http-cookie":
         keep_cookies_off(haproxy, vip, server, off=True)
     if not has_table(vip):
         return 0
     ident = haproxy.id_of(vip.label, server)
+    settles = _SETTLES_IN_TLS if any(one.re_encrypt for one in vip.servers if one.label == server) else _SETTLES
     named = left = haproxy.runtime.count_entries(vip.label, server_id=ident)
-    for _ in range(_ATTEMPTS):
-        if not left:
-            return named
-        haproxy.runtime.clear_table(vip.label, server_id=ident)
+    begun = quiet_since = monotonic()
+    while left or monotonic() - quiet_since < settles:
+        if monotonic() - begun > _GIVES_UP:
+            raise NotDone(
+                f"{left} entries of table {vip.label} name {server} again and again. Who connects there? "
+                f"lbkit why {vip.label}"
+            )
+        if left:
+            haproxy.runtime.clear_table(vip.label, server_id=ident)
+            quiet_since = monotonic()
+        else:
+            sleep(_POLL)
         left = haproxy.runtime.count_entries(vip.label, server_id=ident)
-    raise NotDone(
-        f"{left} entries of table {vip.label} name {server} again and again. Who connects there? lbkit why {vip.label}"
-    )
+    return named
 
 
 def keep_cookies_off(haproxy: Haproxy, vip: Vip, server: str, *, off: bool) -> bool:
