@@ -147,7 +147,7 @@ def test_alarms_go_too_where_there_is_nothing_else(make, tmp_path, monkeypatch):
 def test_the_end_waits_for_what_was_told_and_not_for_a_log_out_of_reach(tmp_path):
     told = News(tmp_path / "well", lambda: None)
     told.tell(*(Event("test", str(number)) for number in range(500)))
-    told.stop()
+    told.stop(within=30)
     assert len(texts(tmp_path / "well")) == 500
     in_the_way(tmp_path / "ill")
     done: list[int] = []
