@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from interop.remotes import program
 from system import installed_node
 from system.ipvs_kernel import PACKAGE, PROGRAM, run
+from system.wheels import run as run_here
 from system.wheels import unpack
 
 GUEST = Path(__file__).with_name("installed_node.py")
@@ -22,6 +24,10 @@ def said(wheels, tmp_path_factory) -> dict[str, tuple[int, str]]:
     program("haproxy", "haproxy")
     program("snmpd", "snmpd")
     program("systemd-analyze", "systemd")
+    program(str(PYTHON), "python3")
+    theirs = run_here(PYTHON, "-c", "import sys; print(*sys.version_info[:2])").stdout.split()
+    if theirs != [str(part) for part in sys.version_info[:2]]:
+        pytest.skip(reason=f"the dependencies here are for this Python, and {PYTHON} is {'.'.join(theirs)}")
     ours = unpack(wheels, tmp_path_factory.mktemp("ours"))
     others = Path(pytest.__file__).parents[1]
     ended = run([str(PYTHON), str(GUEST), str(ours), str(others)], systemd=True)
