@@ -79,14 +79,14 @@ def asked_by(setting, **environment):
 def test_it_is_who_logged_in_whatever_su_and_the_environment_say():
     found = asked_by("65534", SUDO_USER="somebody-else")
     if found is None:
-        pytest.skip("the kernel keeps no logins, or does not let this user set one")
+        pytest.skip(reason="the kernel keeps no logins, or does not let this user set one")
     assert found == "nobody"
     assert asked_by("54321") == "54321"
 
 
 def test_without_a_login_it_is_who_called_sudo_or_the_user_of_the_process():
     if Path("/proc/self/loginuid").exists() and Path("/proc/self/loginuid").read_text() != str(2**32 - 1):
-        pytest.skip("this is run by somebody who has logged in")
+        pytest.skip(reason="this is run by somebody who has logged in")
     assert asked_by("", SUDO_USER="anna") == "anna"
     assert asked_by("") == pwd.getpwuid(os.getuid()).pw_name
 

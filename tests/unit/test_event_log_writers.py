@@ -170,7 +170,7 @@ def test_on_a_disk_that_the_kernel_has_made_read_only_verbs_get_as_far_as_they_c
     unshare = [shutil.which("unshare") or "unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     own = [*unshare, "sh", "-c", f'mount -t tmpfs none {tmp_path} && exec "$@"', "sh"]
     if subprocess.run([*own, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets nobody have mounts of his own (unshare --mount)")
+        pytest.skip(reason="this machine lets nobody have mounts of his own (unshare --mount)")
     ran = subprocess.run(
         [*own, sys.executable, "-c", _READ_ONLY, str(tmp_path)], capture_output=True, text=True, check=True
     )
