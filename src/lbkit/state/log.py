@@ -228,13 +228,6 @@ class EventLog:
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:08}.jsonl"
 
-    @staticmethod
-    def _give(fd: int, mode: int, group: int) -> None:
-        """What this process has made; of another's it takes nothing."""
-        if os.fstat(fd).st_uid == os.geteuid():
-            os.fchown(fd, -1, group)
-            os.fchmod(fd, mode)
-
     def _unreadable(self, error: OSError) -> CannotRun:
         return CannotRun(
             f"the log of events in {self.folder} can't be read: {error.strerror}. "
