@@ -20,7 +20,7 @@ import pytest
 REPORTS = "LBKIT_TEST_REPORTS"  # there: the file for the reports, one a line
 ONE_BY_ONE = "LBKIT_TESTS_ONE_BY_ONE"  # set: nothing runs beside anything
 SECONDS_A_TEST = 30.0  # of the time limit for all
-HANGS_AFTER = 120.0  # seconds; the stacks are dumped, and the rest is not come to
+HANGS_AFTER = 400.0  # seconds, more than ipvs_kernel.run waits; the stacks are dumped, and the rest is not come to
 TAIL = 8000  # characters of an output that a failure shows
 
 

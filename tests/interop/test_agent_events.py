@@ -93,7 +93,7 @@ def test_an_agent_tells_what_has_happened_while_none_ran_and_nothing_that_was_to
         up_at(agent, "DICOM/one", "DICOM/two")
         one.die()
         becomes(agent.state_folder, *DEATH)
-        eventually(lambda: read(agent.state_folder).down)
+        eventually(lambda: (seen := read(agent.state_folder)) is not None and seen.down)
         agent.stop(signal.SIGKILL)
     with running(agent):
         eventually(lambda: agent.health("DICOM/one") == "down")
