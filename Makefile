@@ -14,7 +14,7 @@ demo: $(VENV)/ready  ## the whole CCW site, simulated: HAProxy, clients, an oper
 test: $(VENV)/ready  ## all tests; says which are skipped, and for want of what
 	@sh tools/system-packages
 	@$(RUN)python -m compileall -q src cli plugins  # else each of the hundreds of processes that tests start compiles all anew
-	@$(RUN)pytest --cache-clear $(PYTEST) || sh tools/once-more $$? $(RUN)pytest $(PYTEST)
+	@PYTHONDONTWRITEBYTECODE= $(RUN)pytest --cache-clear $(PYTEST) || sh tools/once-more $$? $(RUN)pytest $(PYTEST)
 
 lint: $(VENV)/ready  ## format, style, types, floors
 	$(RUN)ruff format --check .

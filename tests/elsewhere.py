@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import sys
 import tempfile
 from abc import ABC, abstractmethod
@@ -120,6 +121,8 @@ PLACES = pytest.StashKey[list[Elsewhere]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun with `&`; what tests start would never end by Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if REPORTS in os.environ:
         config.pluginmanager.register(Reporter(config, os.environ[REPORTS]))
 

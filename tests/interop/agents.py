@@ -24,11 +24,12 @@ FAST = {"kind": "connect", "interval": "200ms", "timeout": "500ms", "rise": 2, "
 
 
 def eventually(found: Callable[[], Any], within: float = PATIENCE) -> Any:
-    """What `found` returns once it is true."""
-    deadline = time.monotonic() + within
+    """What `found` returns once it is true; the longer it takes, the less often it is asked, for others run meanwhile."""
+    begun = time.monotonic()
     while not (value := found()):
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.01)
+        waited = time.monotonic() - begun
+        assert waited < within, "it does not come about"
+        time.sleep(min(0.01 + waited / 20, 0.1))
     return value
 
 

@@ -23,7 +23,12 @@ from lbkit.pair.meeting import invitation, know, let_in, make_key
 from lbkit.site.model import Node, Site
 
 ADDRESS = "127.0.0.12"
-_OWN_RUN = 'mount -t tmpfs tmpfs /run && mkdir -m 0755 /run/sshd && exec "$0" "$@"'  # sshd as root wants that folder
+# sshd as root wants that folder, and what this machine's root has in the other would start before each answer
+_OWN_RUN = """
+mount -t tmpfs tmpfs /run && mkdir -m 0755 /run/sshd
+[ ! -e /root/.bashrc ] || mount --bind /dev/null /root/.bashrc
+exec "$0" "$@"
+"""
 
 
 class Met:
@@ -65,6 +70,7 @@ class Met:
             "ListenAddress": ADDRESS, "Port": self.port, "HostKey": self.host_keys / "ssh_host_ed25519_key",
             "AuthorizedKeysFile": self.home / ".ssh" / "authorized_keys", "PidFile": "none", "UsePAM": "no",
             "StrictModes": "no", "PasswordAuthentication": "no", "SetEnv": "LBKIT_NODE=b",
+            "KexAlgorithms": "curve25519-sha256",
         }  # fmt: skip
         (self.folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         command = [program("sshd", "openssh-server"), "-D", "-e", "-f", str(self.folder / "sshd_config")]

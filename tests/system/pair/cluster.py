@@ -175,7 +175,12 @@ class Cluster:
 
 
 LABELS = ("PLAIN", "LAST", "SOURCE")
-_SSHD = ("HostKey=/etc/ssh/ssh_host_ed25519_key", "PasswordAuthentication=no", f"SetEnv=PATH={PATH}")
+_SSHD = (
+    "HostKey=/etc/ssh/ssh_host_ed25519_key",
+    "PasswordAuthentication=no",
+    f"SetEnv=PATH={PATH}",
+    "KexAlgorithms=curve25519-sha256",  # the default takes the client 0.1 s of CPU more
+)
 
 
 def site_text(*more_vips: dict[str, Any], tables: Mapping[str, Any] | None = None, **pair: Any) -> str:

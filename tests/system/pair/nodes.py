@@ -37,6 +37,7 @@ for one in etc root var; do
     mount -t overlay overlay -o lowerdir=/$one,upperdir=/mnt/$one,workdir=/mnt/work-$one /$one
 done
 hostname "$1"
+rm -rf /root/.bash* /root/.profile  # this machine's own: what they start would go before each answer to the other node
 rm -rf /var/log /root/.ssh /etc/ssh/ssh_host_* /etc/haproxy /etc/keepalived /etc/lbkit /var/lib/lbkit
 mkdir -m 700 /root/.ssh
 mkdir -p /run/sshd /run/haproxy /run/lbkit /var/log /etc/haproxy /etc/keepalived /etc/lbkit/pair /var/lib/lbkit
