@@ -27,11 +27,12 @@ from lbkit.operate.apply import diff
 from lbkit.site.reporting import Authentication, Privacy
 from lbkit.snmp import asking, process, render
 from lbkit.snmp.keys import Keys
-from lbkit.snmp.oids import LBKIT, NODE_TROUBLE, NODE_VERSION, SYS_LOCATION, VIP_ENTRY, dotted
-from lbkit.snmp.tree import tree
+from lbkit.snmp.oids import LBKIT, NODE_TROUBLE, NODE_VERSION, SERVER_ENTRY, SYS_LOCATION, VIP_ENTRY, dotted
+from lbkit.snmp.tree import index, tree
 from lbkit_cli.doctor import _of_site
 
 ENGINES = ("snmpd",)
+LABEL, HEALTH = 'LBKIT-MIB::lbkitVipLabel."FOUR"', 'LBKIT-MIB::lbkitServerHealth."FOUR"."a"'
 SPECIAL = "[]#~_*!=-$%?{}@:;^"
 
 
@@ -39,15 +40,15 @@ SPECIAL = "[]#~_*!=-$%?{}@:;^"
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnmpNode]:
     with snmp_node(tmp_path_factory.mktemp("snmp")) as made:
         eventually(lambda: made.agent.health("FOUR/a") == "down")
-        eventually(lambda: made.ask("snmpget", "-Oqv", "LBKIT-MIB::lbkitServerHealth.1.1")[1] == "down\n")
+        eventually(lambda: made.ask("snmpget", "-Oqv", HEALTH)[1] == "down\n")
         yield made
 
 
 @pytest.mark.parametrize("by", [("-v2c", "-c", COMMUNITY), BY_USER], ids=["v2c", "v3 authPriv"])
 def test_a_manager_reads_the_state_of_a_vip(node: SnmpNode, by: tuple[str, ...]) -> None:
-    code, said = node.ask("snmpget", "-Oqs", "LBKIT-MIB::lbkitVipLabel.1", by=by)
-    assert (code, said) == (0, "lbkitVipLabel.1 FOUR\n")
-    assert node.ask("snmpget", "-Oqs", "LBKIT-MIB::lbkitServerHealth.1.1", by=by) == (0, "lbkitServerHealth.1.1 down\n")
+    code, said = node.ask("snmpget", "-Oqs", LABEL, by=by)
+    assert (code, said) == (0, 'lbkitVipLabel."FOUR" FOUR\n')
+    assert node.ask("snmpget", "-Oqs", HEALTH, by=by) == (0, 'lbkitServerHealth."FOUR"."a" down\n')
     assert node.ask("snmpget", "-Oqv", dotted(SYS_LOCATION), by=by) == (0, '"rack #7; top"\n')
 
 
@@ -59,8 +60,8 @@ def test_a_walk_gives_all_objects_in_the_words_of_the_mib(node: SnmpNode) -> Non
     assert [line.split(" ")[0] for line in lines] == [dotted(one.oid) for one in wanted]
     assert "No more variables" in end
     code, said = node.ask("snmpbulkwalk", "-OQs", dotted(LBKIT))
-    assert "lbkitServerWhy.1.1 = connect (refused)" in said
-    assert "lbkitVipFallback.1 = false" in said
+    assert 'lbkitServerWhy."FOUR"."a" = connect (refused)' in said
+    assert 'lbkitVipFallback."FOUR" = false' in said
 
 
 def test_the_tables_are_tables(node: SnmpNode) -> None:
@@ -91,7 +92,7 @@ def test_the_tables_are_tables(node: SnmpNode) -> None:
     ids=["another community", "part of it", "v1", "privacy", "authentication", "authNoPriv", "noAuthNoPriv", "user"],
 )
 def test_who_has_not_all_that_is_wanted_gets_nothing(node: SnmpNode, by: tuple[str, ...]) -> None:
-    code, said = node.ask("snmpget", "-Oqv", "LBKIT-MIB::lbkitVipLabel.1", by=by, within="0.4")
+    code, said = node.ask("snmpget", "-Oqv", LABEL, by=by, within="0.4")
     assert code != 0
     assert "FOUR" not in said
 
@@ -103,7 +104,7 @@ def test_nothing_else_of_the_machine_is_shown(node: SnmpNode, hidden: str) -> No
     assert len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize("what", [f"{dotted(VIP_ENTRY)}.2.1", dotted(SYS_LOCATION)])
+@pytest.mark.parametrize("what", [f"{dotted(VIP_ENTRY)}.2{dotted(index('FOUR'))}", dotted(SYS_LOCATION)])
 @pytest.mark.parametrize("by", [("-v2c", "-c", COMMUNITY), BY_USER], ids=["v2c", "v3"])
 def test_nothing_can_be_set(node: SnmpNode, what: str, by: tuple[str, ...]) -> None:
     command = [program("snmpset", "snmp"), *by, f"127.0.0.1:{node.port}", what, "s", "changed"]
@@ -167,7 +168,7 @@ def test_one_that_died_is_started_again(node: SnmpNode) -> None:
     assert process.process_id(node.file) is None
     (step,) = node.apply().steps
     assert step.startswith("snmpd started anew as a daemon")
-    assert node.ask("snmpget", "-Oqv", "LBKIT-MIB::lbkitVipLabel.1", by=BY_USER) == (0, "FOUR\n")
+    assert node.ask("snmpget", "-Oqv", LABEL, by=BY_USER) == (0, "FOUR\n")
 
 
 def test_another_passphrase_and_community_hold_at_once_and_the_old_ones_no_more(tmp_path: Path) -> None:
@@ -206,10 +207,11 @@ def test_what_changes_meanwhile_is_seen_without_a_restart(tmp_path: Path) -> Non
         assert "FOUR" not in one.ask("snmpwalk", dotted(LBKIT))[1]
         with running(one.agent):
             eventually(lambda: one.ask("snmpget", "-Oqv", dotted(NODE_TROUBLE))[1] == "\n")
-            assert one.ask("snmpget", "-Oqv", "LBKIT-MIB::lbkitVipLabel.1")[1] == "FOUR\n"
+            assert one.ask("snmpget", "-Oqv", LABEL)[1] == "FOUR\n"
             one.write(vip("NEW", "192.0.2.3:104", server("n", "192.0.2.13"), mode="l4-dr"), FOUR)
             one.agent.client.reload()
-            eventually(lambda: one.ask("snmpget", "-Oqv", "LBKIT-MIB::lbkitVipLabel.1")[1] == "NEW\n")
+            eventually(lambda: one.ask("snmpget", "-Oqv", LABEL.replace("FOUR", "NEW"))[1] == "NEW\n")
+            assert one.ask("snmpget", "-Oqv", LABEL)[1] == "FOUR\n"
         eventually(lambda: "no agent answers" in one.ask("snmpget", "-Oqv", dotted(NODE_TROUBLE))[1])
         assert process.process_id(one.file) == pid
 
@@ -333,8 +335,9 @@ def test_the_mib_is_one_to_smilint_and_to_net_snmp() -> None:
     )
     assert ran.returncode == 0
     assert [line for line in (ran.stdout + ran.stderr).splitlines() if file.name in line] == []
-    command = [program("snmptranslate", "snmp"), "-m", "LBKIT-MIB", "-M", MIBS, "-On", "LBKIT-MIB::lbkitServerWhy.3.1"]
+    name = 'LBKIT-MIB::lbkitServerWhy."VIP"."r"'
+    command = [program("snmptranslate", "snmp"), "-m", "LBKIT-MIB", "-M", MIBS, "-On", name]
     ran = subprocess.run(
         command, env=os.environ | {"MIBS": ""}, capture_output=True, text=True, check=False, timeout=20
     )
-    assert ran.stdout == f"{dotted(LBKIT)}.1.3.1.9.3.1\n"
+    assert ran.stdout == f"{dotted((*SERVER_ENTRY, 9, *index('VIP', 'r')))}\n"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 from importlib.util import find_spec
 
 from lbkit.errors import Misuse
-from lbkit.lint.certificates import missing
+from lbkit.lint.files import missing, readable_by_all
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Key, Problem
 from lbkit.site.reporting import Alerts
@@ -78,9 +76,7 @@ def _files(alerts: Alerts) -> Iterator[Problem]:
         password(path)
     except Misuse as e:
         yield _error("unusable", key, str(e))
-    if os.stat(path).st_mode & stat.S_IROTH:
-        message = f"every user of this machine may read {path}. Run: chmod o-rwx {path}"
-        yield Problem("warning", "readable-by-all", key, message)
+    yield from readable_by_all(path, key)
 
 
 def _addresses(draft: Draft, alerts: Alerts) -> Iterator[tuple[Key, str]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Generator, Iterator
 from datetime import datetime, timedelta
 
 from lbkit.errors import Misuse
+from lbkit.lint.files import missing, readable_by_all
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Key, Problem
 from lbkit.tls.certificate import Certificate, read_certificates
@@ -35,17 +34,6 @@ def problems(draft: Draft, now: datetime) -> Iterator[Problem]:
     for number, vip in draft.vips.items():
         given = {n: v for n, v in vip.check.params.items() if n.endswith("_file") and isinstance(v, str)}
         yield from missing(given, ("vips", number, "check"))
-
-
-def missing(given: dict[str, str], key: Key) -> Iterator[Problem]:
-    """Paths, by the last part of their keys, where no file is."""
-    for name, path in given.items():
-        if not os.path.exists(path):
-            yield _error("file-missing", (*key, name), f"{path} is not there. Put the file there, or correct the path.")
-        elif not os.path.isfile(path):  # a pipe could be waited for without end
-            yield _error(
-                "unusable", (*key, name), f"{path} is no file, but a folder, pipe or device. Correct the path."
-            )
 
 
 def _error(rule: str, key: Key, message: str) -> Problem:
@@ -117,9 +105,7 @@ def _of_an_identity(
             yield _error("wrong-usage", (*key, "file"), message)
     secret = [n for n in given if n != "file" or "key_file" not in given]
     for field in secret:
-        if os.stat(given[field]).st_mode & stat.S_IROTH:
-            message = f"{name}: every user of this machine may read {given[field]}. Run: chmod o-rwx {given[field]}"
-            yield Problem("warning", "readable-by-all", (*key, field), message)
+        yield from readable_by_all(given[field], (*key, field), name)
 
 
 def _times(certificate: Certificate, who: str, key: Key, now: datetime) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lbkit.checks.plan import KindOf
 from lbkit.errors import LbkitError, Misuse
 from lbkit.haproxy import limits, native, page
-from lbkit.lint.certificates import missing
+from lbkit.lint.files import missing
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Key, Problem
 from lbkit.site.services import Vip

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lbkit.errors import LbkitError
-from lbkit.lint.certificates import missing
+from lbkit.lint.files import missing, readable_by_all
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Key, Problem
 from lbkit.state.receiver_plugins import ReceiverPlugins
@@ -36,6 +34,5 @@ def _files(name: str, given: Mapping[str, Any], key: Key) -> Iterator[Problem]:
     absent = list(missing(paths, key))
     yield from absent
     for field in _SECRETS if not absent else ():
-        if field in paths and os.stat(paths[field]).st_mode & stat.S_IROTH:
-            message = f"{name}: every user of this machine may read {paths[field]}. Run: chmod o-rwx {paths[field]}"
-            yield Problem("warning", "readable-by-all", (*key, field), message)
+        if field in paths:
+            yield from readable_by_all(paths[field], (*key, field), name)

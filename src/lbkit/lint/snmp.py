@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 from ipaddress import ip_address
 
 from lbkit.errors import LbkitError, Misuse
-from lbkit.lint.certificates import missing
+from lbkit.lint.files import missing, readable_by_all
 from lbkit.site.draft import Draft
 from lbkit.site.findings import Key, Problem
 from lbkit.site.reporting import Snmp, SnmpUser
 from lbkit.snmp.keys import PASSPHRASE, check_name, content
+from lbkit.snmp.oids import LABEL
 from lbkit.snmp.render import check_line
 
 
@@ -25,6 +24,7 @@ def problems(draft: Draft) -> Iterator[Problem]:
     yield from _lines(snmp)
     yield from _twice(snmp)
     yield from _open(snmp)
+    yield from _too_long(draft)
     if snmp.community_file:
         yield from _file("community_file", snmp.community_file, ("snmp",), 1)
     if snmp.user:
@@ -92,6 +92,16 @@ def _open(snmp: Snmp) -> Iterator[Problem]:
         yield Problem("warning", "community-open", ("snmp", "addresses"), message)
 
 
+def _too_long(draft: Draft) -> Iterator[Problem]:
+    for number, vip in draft.vips.items():
+        labels: dict[Key, str] = {("label",): vip.label}
+        labels |= {("servers", place, "label"): one.label for place, one in enumerate(vip.servers)}
+        for key, label in labels.items():
+            if len(label) > LABEL:
+                message = f"{label}: a name in SNMP has room for {LABEL} characters. Shorten it."
+                yield _error("unusable", ("vips", number, *key), message)
+
+
 def _weak(user: SnmpUser) -> Iterator[Problem]:
     for name, weak, instead, harm in (
         ("authentication", "MD5", "SHA-256", "find the passphrase"),
@@ -111,6 +121,4 @@ def _file(name: str, path: str, key: Key, least: int) -> Iterator[Problem]:
         content(path, least)
     except LbkitError as e:
         yield _error("unusable", (*key, name), str(e))
-    if os.stat(path).st_mode & stat.S_IROTH:
-        message = f"every user of this machine may read {path}. Run: chmod o-rwx {path}"
-        yield Problem("warning", "readable-by-all", (*key, name), message)
+    yield from readable_by_all(path, (*key, name))

@@ -21,6 +21,7 @@ NODE_NAME, NODE_ROLE, NODE_VERSION, NODE_SINCE, NODE_PEER, NODE_TROUBLE, NODE_RE
 )
 VIP_ENTRY: Oid = (*LBKIT, 1, 2, 1)
 SERVER_ENTRY: Oid = (*LBKIT, 1, 3, 1)
+LABEL = (128 - len(SERVER_ENTRY) - 3) // 2  # characters: a name has 128 numbers (RFC 2578, 3.5), its index two labels
 COUNTERS: Oid = (*LBKIT, 1, 4)
 EVENT: Oid = (*LBKIT, 1, 5)
 EVENT_NODE, EVENT_VIP, EVENT_SERVER, EVENT_TEXT, EVENT_KIND, EVENT_WHEN = ((*EVENT, one, 0) for one in range(1, 7))

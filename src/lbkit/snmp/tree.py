@@ -47,17 +47,17 @@ class Object(NamedTuple):
 def tree(node: str, version: str, site: Site | None, state: AgentState | None, trouble: str = "") -> tuple[Object, ...]:
     """All objects, in the order of SNMP. `node`: its name, where the agent has none for it. `version`: of lbkit.
 
-    The VIPs of `site` and their real servers are numbered from 1 in its order. Without `state` there is this node alone;
-    `trouble` says why.
+    Without `state` there is this node alone; `trouble` says why.
     """
     found = [*_of_node(node, version, site, state, trouble)]
     if site and state:
         of_both = {**state.vips, **state.layer_7}
-        for number, vip in enumerate(site.vips, 1):
+        for vip in site.vips:
             seen = of_both.get(vip.label)
-            found += _of_vip(vip, (number,), seen)
-            for index, server in enumerate(vip.servers, 1):
-                found += _of_server(server, (number, index), seen.servers.get(server.label) if seen else None)
+            found += _of_vip(vip, index(vip.label), seen)
+            for server in vip.servers:
+                of_server = seen.servers.get(server.label) if seen else None
+                found += _of_server(server, index(vip.label, server.label), of_server)
         found += _of_events(state)
     return tuple(sorted(found))
 
@@ -117,6 +117,11 @@ def _of_events(state: AgentState) -> Iterator[Object]:
     for number, level in enumerate(_COUNTED, 1):
         yield Object((*COUNTERS, number, 0), "counter", by_level[level] % _COUNTER)
     yield _gauge((*COUNTERS, 4, 0), state.checks)
+
+
+def index(*labels: str) -> Oid:
+    """The index of a row: each label's length and its bytes (RFC 2578, 7.7)."""
+    return tuple(number for one in labels for number in (len(one), *one.encode()))
 
 
 def _at(entry: Oid, column: int, index: Oid) -> Oid:
