@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from interop.held import held
 from interop.runtime_haproxy import VERSIONS, echo, running
 
 from lbkit.errors import EngineError, NotRunning
@@ -115,6 +116,25 @@ def test_reloads_one_after_the_other_give_the_worker_that_then_serves(haproxy):
     haproxy.connect("sticky")
 
 
+def test_after_a_reload_the_new_worker_alone_answers_also_on_a_busy_machine(haproxy):
+    """The signal to stop listening goes to the first thread of the old worker, which may have to wait for a CPU."""
+    for _ in range(3):
+        old, busy = haproxy.master.current(), 0.4
+        begun = time.monotonic()
+        with held(old, busy):
+            new = haproxy.master.reload()
+            assert time.monotonic() - begun > busy
+            assert {int(haproxy.runtime().info()["Pid"]) for _ in range(20)} == {new}
+
+
+def test_an_idle_machine_is_not_waited_for(haproxy):
+    begun = time.monotonic()
+    for _ in range(5):
+        haproxy.connect("sticky").close()
+        haproxy.master.reload()
+    assert time.monotonic() - begun < 5
+
+
 def test_what_the_master_itself_does_not_know_is_an_engine_error(haproxy):
     with pytest.raises(EngineError, match=r"does not take `show info`: Unknown command"):
         Runtime(f"{haproxy.folder}/master.sock", worker="@master").info()
@@ -137,4 +157,4 @@ def test_a_worker_that_hangs_is_given_up_after_the_timeout(haproxy):
             stopped.info()
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert int(stopped.info()["Pid"]) == pid
+    assert int(haproxy.master.worker(pid).info()["Pid"]) == pid
