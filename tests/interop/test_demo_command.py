@@ -53,7 +53,7 @@ def processes_in(folder: str) -> list[str]:
 
 
 def test_it_tells_the_whole_story_and_all_of_it_is_as_expected() -> None:
-    ran = run("demo", "--json", "--timeout", "0.6")
+    ran = run("demo", "--json", "--timeout", "1.5")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     story = json.loads(ran.stdout)
     faults, operations = story["faults"], story["operations"]

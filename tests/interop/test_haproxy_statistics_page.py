@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
+from interop.agents import eventually
 from interop.remotes import HOST
 from interop.runtime_haproxy import admin, haproxy, runtime
 
@@ -16,9 +15,9 @@ __all__ = ["admin", "haproxy", "runtime"]
 
 def test_a_comma_in_the_reason_of_a_check_shifts_nothing_on_the_socket_and_the_page(haproxy, admin):
     page = StatisticsPage(f"http://{HOST}:{haproxy.ports['page']}/stats", timeout=5)
-    deadline = time.monotonic() + 5
-    while (row := admin.stats("CHECKED")[0])["last_chk"] == "" and time.monotonic() < deadline:
-        time.sleep(0.02)
+    row = eventually(
+        lambda: next(iter(one for one in admin.stats("CHECKED")[:1] if "Service" in one["last_chk"]), None)
+    )
     for found in (row, next(row for row in page.stats() if (row["pxname"], row["svname"]) == ("CHECKED", "c1"))):
         assert "Service, Unavailable" in found["last_chk"]
         assert found["addr"] == f"{HOST}:{haproxy.ports['http']}"

@@ -37,7 +37,7 @@ def test_an_entry_gets_across_both_ways_until_the_other_one_is_gone(one, other, 
             assert 0 <= session(here, "lb2").heard <= 5
             for source, target in ((here, there), (there, here)):
                 peers.set_probe(source, key := f"key.{'here' if source is here else 'there'}")
-                assert peers.has_probe(target, key, 1.0)
+                assert peers.has_probe(target, key, 5.0)
             assert not peers.has_probe(here, "key.of-nobody", 0.05)
         assert until(lambda: not session(here, "lb2").established)
         assert session(here, "lb2").heard is None
@@ -56,7 +56,7 @@ def test_what_was_set_while_the_other_one_hung_gets_across_once_it_goes_on(short
         peers.set_probe(here, "key.late")
         assert until(lambda: not session(here, "lb2").established)
         os.kill(worker, signal.SIGCONT)
-        assert until(lambda: peers.has_probe(there, "key.late", 0.0))
+        assert until(lambda: peers.has_probe(there, "key.late", 0.0), 30.0)
 
 
 @pytest.mark.parametrize("version", HAPROXIES)

@@ -207,7 +207,7 @@ def test_where_nothing_listens_the_address_is_taken_and_the_port_refused(lan):
 
 
 def test_a_service_that_has_ended_is_refused(monkeypatch):
-    monkeypatch.setattr(course, "WINDOW", 0.1)
+    monkeypatch.setattr(course, "WINDOW", 0.3)
     with segment() as lan, serving(lan.servers[0]):
         for one in lan.servers:
             solve(one)

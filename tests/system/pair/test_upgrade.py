@@ -25,7 +25,7 @@ def _upgrade(pair: Cluster, node: Node) -> None:
     node.file("/run/METADATA").write_text(real.read_text().replace(f"\nVersion: {version}\n", f"\nVersion: {NEW}\n"))
     node.run(["mount", "--bind", "/run/METADATA", str(real)])
     node.kill("agent", signal.SIGTERM)
-    eventually(lambda: not node.pids("agent"))
+    eventually(lambda: not node.pids("agent"), 40)
     pair.start_node(node)
 
 
@@ -41,10 +41,10 @@ def test_clients_notice_nothing_and_operators_are_told(pair: Cluster) -> None:
     with probing(pair.lan.client, *PLAIN, timeout=_PATIENCE) as probe, sessions(pair.lan.client, *LAST, 50) as live:
         old.run(f"lbkit pair maintenance on {new.name}")
         _upgrade(pair, new)
-        eventually(lambda: "maintenance" in _why_not(pair, new))  # over the agent's restart
+        eventually(lambda: "maintenance" in _why_not(pair, new), 40)  # over the agent's restart
         old.run(f"lbkit pair maintenance off {new.name}")
         pair.settled(old)
-        eventually(lambda: _only_versions_differ(new), 20)
+        eventually(lambda: _only_versions_differ(new), 40)
         refused = old.run("lbkit pair sync", check=False)
         assert (refused.returncode, f"here is lbkit {NEW}" in refused.stderr) == (3, True), refused.stderr
         for verb in ("drain", "online"):  # the verbs go on between the two
@@ -53,7 +53,7 @@ def test_clients_notice_nothing_and_operators_are_told(pair: Cluster) -> None:
         pair.settled(new)
         _upgrade(pair, old)
         pair.settled(new)
-        eventually(lambda: _status(new)[0] == 0, 20)
+        eventually(lambda: _status(new)[0] == 0, 40)
         assert "nothing differs" in new.run("lbkit pair sync").stdout
     assert probe.failed == 0, probe.reasons
     assert (live.opened, live.broken, live.hung) == (50, 0, 0)

@@ -140,8 +140,8 @@ def test_whatever_of_keepalived_is_killed_one_node_has_the_addresses(pair, both,
     assert probe.outage < 5.0
     if which == "both":
         assert pair.master is backup
-        assert "taken off this node" in master.log("agent")
-        assert "keepalived is dead" in troubles(pair, master)
+        eventually(lambda: "taken off this node" in master.log("agent"))
+        eventually(lambda: "keepalived is dead" in troubles(pair, master))
     pair.start_node(master)
     pair.settled()
 
