@@ -5,13 +5,15 @@ from __future__ import annotations
 import socketserver
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from interop.applied import servers as servers
 from interop.engines import haproxy as haproxy
 from interop.engines import short as short
-from interop.operated import HOST, Named, operated, own_port
+from interop.operated import HOST, Named, Operated, operated, own_port
 from unit.site_text import server, vip
 
 from lbkit.operate.drain import drain
@@ -43,21 +45,53 @@ class Slow(Named):
         self._serve(Handler)
 
 
-@pytest.mark.parametrize("mode", ["source-ip", "last-successful"])
-def test_a_client_who_is_on_the_way_to_it_does_not_stick_to_a_server_that_he_was_moved_away_from(
-    short: Path, servers: dict[str, Named], mode: str
-) -> None:
-    """HAProxy writes the entry once it is connected there, TLS and all: after lbkit has looked."""
+@contextmanager
+def slow(short: Path, mode: str) -> Iterator[tuple[Operated, Slow]]:
+    """V in front of the servers one and two, its client on one; and that one."""
     context = ThrowawayCA(short).server_context()
     one, two = Slow("one", context), Slow("two", context)
     both = [server(each.name, f"{HOST}:{each.port}", re_encrypt=True) for each in (one, two)]
     balanced = vip("V", f"{HOST}:{own_port()}", *both, check=CHECK, scheduler="first", persistence={"mode": mode})
     with operated(short, balanced, servers={"one": one, "two": two}) as site:
         assert site.named("V") == "one"
-        one.waits = 0.2
+        yield site, one
+
+
+@pytest.mark.parametrize("seconds", [0.2, 2.0])
+@pytest.mark.parametrize("mode", ["source-ip", "last-successful"])
+def test_a_client_who_is_on_the_way_to_it_does_not_stick_to_a_server_that_he_was_moved_away_from(
+    short: Path, servers: dict[str, Named], mode: str, seconds: float
+) -> None:
+    """HAProxy writes the entry once it is connected there, TLS and all: after lbkit has looked."""
+    with slow(short, mode) as (site, one):
+        one.waits = seconds
         with site.connect("V") as late:
             time.sleep(0.05)  # it is on the way
             drain(site.site, site.asked("V", "one"), move_sticky=True)
             assert late.recv(64) == b"one\n"
         one.waits = 0.0
         assert [site.named("V") for _ in range(3)] == ["two"] * 3
+
+
+def test_where_nobody_is_on_the_way_nothing_is_waited_for(short: Path, servers: dict[str, Named]) -> None:
+    with slow(short, "last-successful") as (site, _), site.connect("V") as there:
+        assert there.recv(64) == b"one\n"
+        begun = time.monotonic()
+        drain(site.site, site.asked("V", "one"))
+        assert time.monotonic() - begun < 0.4
+        assert site.named("V") == "two"
+
+
+def test_a_client_who_waits_for_a_server_that_hangs_holds_a_drain_up_no_longer_than_he_may_wait(
+    short: Path, servers: dict[str, Named]
+) -> None:
+    """Four seconds: `timeout connect`. Then HAProxy takes him to the other one."""
+    with slow(short, "last-successful") as (site, one):
+        one.waits = 30.0
+        with site.connect("V") as late:
+            time.sleep(0.05)
+            begun = time.monotonic()
+            drain(site.site, site.asked("V", "one"))
+            assert 2.0 < time.monotonic() - begun < 6.0
+            assert late.recv(64) == b"two\n"
+        assert site.named("V") == "two"

@@ -65,6 +65,7 @@ def test_sessions_are_read_without_those_of_the_command_line(recorded):
     assert (found["web"].backend, found["web"].server) == ("B", "s1")
     assert found["web"].ident.startswith("0x")
     assert found["web"].source.startswith("127.0.0.1:")
+    assert {name: one.connected for name, one in found.items()} == {"web": True, "src": True, "echo": False}
 
 
 def test_a_session_of_haproxys_own_to_the_other_node_is_left_out():

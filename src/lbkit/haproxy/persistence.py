@@ -14,8 +14,7 @@ from lbkit.haproxy.sections import moved_file
 from lbkit.site.services import Vip
 
 KEY = "1"
-_SETTLES, _SETTLES_IN_TLS = 0.1, 0.5  # seconds that a connection to a real server takes, at most
-_GIVES_UP = 5.0
+_GIVES_UP = 5.0  # seconds; `timeout connect` is shorter
 _POLL = 0.02
 
 
@@ -48,30 +47,30 @@ def move_away(haproxy: Haproxy, vip: Vip, server: str) -> int:
     """Take a server out of the VIP's persistence: new connections of those it kept go elsewhere. How many entries named it.
 
     The server has to be out already, else they come back to it. HAProxy writes an entry once it is connected to the server,
-    TLS and all: a client who was on the way there writes his behind it, and would stick to a server that is out. So it is
-    looked at until nobody has for a while. Raises NotDone where entries keep coming.
+    TLS and all: a client who is on the way there writes his behind it, and would stick to a server that is out. So it goes
+    on until nobody is on the way. Raises NotDone where entries keep coming.
     """
     if vip.persistence.mode == "http-cookie":
         keep_cookies_off(haproxy, vip, server, off=True)
     if not has_table(vip):
         return 0
     ident = haproxy.id_of(vip.label, server)
-    settles = _SETTLES_IN_TLS if any(one.re_encrypt for one in vip.servers if one.label == server) else _SETTLES
-    named = left = haproxy.runtime.count_entries(vip.label, server_id=ident)
-    begun = quiet_since = monotonic()
-    while left or monotonic() - quiet_since < settles:
-        if monotonic() - begun > _GIVES_UP:
+    named = haproxy.runtime.count_entries(vip.label, server_id=ident)
+    deadline = monotonic() + _GIVES_UP
+    while True:
+        coming = any(not one.connected for one in haproxy.runtime.sessions(backend=vip.label, server=server))
+        left = haproxy.runtime.count_entries(vip.label, server_id=ident)  # after it: who has arrived has written
+        if not left and (not coming or monotonic() > deadline):
+            return named
+        if monotonic() > deadline:
             raise NotDone(
                 f"{left} entries of table {vip.label} name {server} again and again. Who connects there? "
                 f"lbkit why {vip.label}"
             )
         if left:
             haproxy.runtime.clear_table(vip.label, server_id=ident)
-            quiet_since = monotonic()
         else:
             sleep(_POLL)
-        left = haproxy.runtime.count_entries(vip.label, server_id=ident)
-    return named
 
 
 def keep_cookies_off(haproxy: Haproxy, vip: Vip, server: str, *, off: bool) -> bool:

@@ -32,6 +32,7 @@ _COLUMNS = (
 )
 """What is kept of `show servers state`, the numbers last."""
 
+_ESTABLISHED = 8  # of a stream to its server: before it is queued, chosen or being connected
 _NONE = ("", "-", "<none>", "<NONE>", "?")
 _AGE = re.compile(r"(\d+)([dhms])")
 _SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
@@ -67,7 +68,10 @@ class Server(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A stream as `show sess` has it. `ident` is an address in that process, and another's as soon as it has ended."""
+    """A stream as `show sess` has it. `ident` is an address in that process, and another's as soon as it has ended.
+
+    `connected`: HAProxy has been connected to the server, and entries are written; with TLS inside, once that is agreed.
+    """
 
     ident: str
     frontend: str
@@ -75,6 +79,7 @@ class Session:
     server: str | None
     source: str  # host:port
     age: float | None  # seconds; None: unknown, as always on 2.8.25, which counts it wrongly
+    connected: bool
 
 
 def split(text: str, commands: int) -> list[str]:
@@ -133,10 +138,10 @@ def sessions(text: str) -> list[Session]:
         if values.get("proto") == "?":  # HAProxy's own, to the other node: it has neither frontend nor client
             continue
         try:
-            session = Session(
-                ident, values["fe"], name(values["be"]), name(values["srv"]), values["src"], _age(values["age"])
-            )
-        except KeyError:
+            state = int(rest.partition(" scb=[")[2].partition(",")[0])
+            places = values["fe"], name(values["be"]), name(values["srv"])
+            session = Session(ident, *places, values["src"], _age(values["age"]), state >= _ESTABLISHED)
+        except (KeyError, ValueError):
             raise unreadable("show sess", line) from None
         if session.frontend != "GLOBAL":
             found.append(session)
