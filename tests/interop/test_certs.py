@@ -7,9 +7,11 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trustme
 from cryptography import x509
 from interop.applied import worker
 from interop.engines import haproxy as haproxy
@@ -180,6 +182,22 @@ def test_where_haproxy_does_not_run_nobody_is_asked(short: Path, hospital: Hospi
     a = vip("A", f"{HOST}:{own_port()}", one, termination={"certificate": "door"})
     site = Operated(short, a, servers={}, certificates={"door": {"file": "door.pem", "key_file": "door.key"}})
     assert states(site) == {("door", "certificate"): "not asked"}
+
+
+def test_an_issuer_in_the_file_is_listed_with_an_end_of_its_own(short: Path) -> None:
+    root = trustme.CA()
+    issued = root.create_child_ca().issue_cert("door", not_after=datetime(3100, 1, 1, tzinfo=UTC))
+    for end, pems in (("pem", (*issued.cert_chain_pems, root.cert_pem)), ("key", [issued.private_key_pem])):
+        (short / f"door.{end}").write_bytes(b"".join(one.bytes() for one in pems))
+    a = vip("A", f"{HOST}:{own_port()}", server("one", f"{HOST}:1"), termination={"certificate": "door"})
+    site = Operated(short, a, servers={}, certificates={"door": {"file": "door.pem", "key_file": "door.key"}})
+    first, then = certs.listed(site.site)
+    assert [(one.name, one.kind, one.used_by) for one in (first, then)] == [
+        ("door", "issuer", ("A",)),
+        ("door", "certificate", ("A",)),
+    ]
+    assert first.not_after < then.not_after
+    assert first.subject != then.subject
 
 
 def test_a_certificate_is_rotated_at_the_vip_and_open_connections_live_on(

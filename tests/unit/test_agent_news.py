@@ -214,6 +214,13 @@ def test_the_first_look_tells_the_step_it_is_at_and_no_other():
     assert due([Expiry("ca", "mTLS", 5.5 * DAY), Expiry("crl", "mTLS", -DAY)], told, 0.0) == ([], told)
 
 
+def test_an_issuer_that_ends_is_told_beside_its_certificate():
+    events, _ = due([Expiry("certificate", "own", 90 * DAY), Expiry("issuer", "own", 2 * DAY)], {}, 0.0)
+    assert [one.text.partition(" ends in 2 days")[0] for one in events] == [
+        "The first issuer in the file of certificate own"
+    ]
+
+
 @pytest.mark.parametrize(
     ("left", "days", "said"),
     [

@@ -14,6 +14,7 @@ from threading import Thread
 from types import SimpleNamespace
 
 import pytest
+import trustme
 from unit.site_text import server, site, vip
 from unit.test_agent_watch import Answers, until, watching
 from unit.told_figures import everything
@@ -28,6 +29,7 @@ from lbkit.metrics.failures import Failures
 from lbkit.metrics.figures import Expiry
 from lbkit.metrics.page import page
 from lbkit.site.load import load_site
+from lbkit.tls.certificate import read_certificates
 
 END, SOONER = datetime(2031, 1, 1, tzinfo=UTC), datetime(2030, 6, 1, tzinfo=UTC)
 
@@ -55,6 +57,19 @@ def test_of_a_pfx_too(throwaway_ca, own, tmp_path):
     (tmp_path / "password").write_text("secret\n")
     given = {"file": throwaway_ca.pfx(own, b"secret"), "password_file": str(tmp_path / "password")}
     assert expiries(loaded(tmp_path, certificates={"own": given})) == [Expiry("certificate", "own", END.timestamp())]
+
+
+def test_of_a_file_with_issuers_the_first_of_them_and_no_root(tmp_path):
+    root = trustme.CA()
+    issuer = root.create_child_ca()
+    issued = issuer.issue_cert("own", not_after=datetime(3100, 1, 1, tzinfo=UTC))
+    pems = (*issued.cert_chain_pems, root.cert_pem)
+    (tmp_path / "own.pem").write_bytes(b"".join(one.bytes() for one in pems))
+    ends = [one.not_after.timestamp() for one in read_certificates(str(tmp_path / "own.pem"))]
+    site = loaded(tmp_path, certificates={"own": {"file": str(tmp_path / "own.pem")}})
+    assert len(ends) == 3
+    assert ends[0] != ends[1]
+    assert expiries(site) == [Expiry("certificate", "own", ends[0]), Expiry("issuer", "own", ends[1])]
 
 
 def test_of_a_family_the_first_ca_and_the_first_revocation_list_that_end(throwaway_ca, tmp_path):
@@ -120,7 +135,7 @@ def gathered(folder, pages=1, **more):
     async def run():
         reconciler = SimpleNamespace(site=site, look=look, intents=full.intents, took=0.5)
         watching = SimpleNamespace(roster=SimpleNamespace(places={}), failures=Failures())
-        of_agent = FiguresOfAgent(lambda: full.state, watching, reconciler)
+        of_agent = FiguresOfAgent(lambda: full.state, watching, reconciler, lambda: full.expiries)
         found = []
         for _ in range(pages):
             begun = time.monotonic()
@@ -135,7 +150,7 @@ def test_the_entries_of_tables_are_those_that_haproxy_says(short, own):
     with haproxy(short, TABLES):
         (figures,), _ = gathered(short, certificates={"own": {"file": own.cert_file}})
     assert figures.entries == {"V": 7, "_pair": 1}
-    assert figures.expiries == [Expiry("certificate", "own", END.timestamp())]
+    assert figures.expiries == everything(short).expiries
     assert (figures.reconciled, figures.site.name, bool(figures.version)) == (0.5, "test", True)
 
 
@@ -168,7 +183,7 @@ def checked(tmp_path, **of_watch):
         reconciler = SimpleNamespace(site=loaded(tmp_path), look=look, intents={}, took=0.5)
         roster = SimpleNamespace(places={("V", "a"): SimpleNamespace(watches=(watch,))})
         watching = SimpleNamespace(roster=roster, failures=Failures())
-        of_agent = FiguresOfAgent(lambda: full.state, watching, reconciler)
+        of_agent = FiguresOfAgent(lambda: full.state, watching, reconciler, list)
         found = await of_agent.now()
         of_agent.end()
         return "".join(page(found))

@@ -1,4 +1,4 @@
-"""When a site's certificates end: looked at soon after a site was read, and each hour, in a thread of its own."""
+"""When a site's certificates end: looked at soon after a site was read, and every ten minutes, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from lbkit.site.model import Site
 log = logging.getLogger("lbkit.agent")
 
 SOON = 2.0  # seconds after a site was read
-EVERY = 3600.0  # seconds
+EVERY = 600.0  # seconds
 _UNREAD = "its file can't be read. Is it there, and may the agent's user read it? lbkit lint"
 
 
 class Certificates:
-    """`site`: that of now. `trouble`: whose end can't be looked at, in words; "": all can."""
+    """`site`: that of now. `found`: what the last look found. `trouble`: whose end can't be looked at; "": all can."""
 
     def __init__(self, site: Callable[[], Site]) -> None:
         self.trouble = ""
         self._site = site
-        self._found: Sequence[Expiry] | None = None
+        self.found: Sequence[Expiry] = ()
+        self._is_taken = True
         self._read_anew = asyncio.Event()
 
     def hurry(self) -> None:
@@ -36,7 +37,7 @@ class Certificates:
 
     def taken(self) -> Sequence[Expiry] | None:
         """What the last look found, once; None: there was none since."""
-        found, self._found = self._found, None
+        found, self._is_taken = None if self._is_taken else self.found, True
         return found
 
     async def run(self) -> None:
@@ -55,11 +56,12 @@ class Certificates:
 
     async def _look(self, thread: OneThread, site: Site) -> None:
         try:
-            self._found = await thread.run(partial(expiries, site))
+            self.found = await thread.run(partial(expiries, site))
         except Exception:  # the next look comes, whatever this one ran into
             log.exception("certificates can't be looked at")
             return
-        read = {one.name for one in self._found}
+        self._is_taken = False
+        read = {one.name for one in self.found}
         unread = [name for name in (*site.certificates, *site.ca_families) if name not in read]
         trouble = f"When {listed(unread)} ends is not watched: {_UNREAD}"
         if unread and trouble != self.trouble:

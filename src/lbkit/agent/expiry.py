@@ -17,9 +17,15 @@ DAYS_OF_A_LIST = (1, 0)
 _DAY = 86_400.0  # seconds
 _LOOK = 3600.0  # seconds that a step may be passed by when it is seen
 _FORGOTTEN = 30 * _DAY  # after the end, what was told of a file that can't be read
-_WHAT = {"certificate": "The certificate", "ca": "The first CA of family", "crl": "The first revocation list of family"}
+_WHAT = {
+    "certificate": "The certificate",
+    "issuer": "The first issuer in the file of certificate",
+    "ca": "The first CA of family",
+    "crl": "The first revocation list of family",
+}
 _THEN = {
     "certificate": "who meets it then turns away",
+    "issuer": "who meets that certificate turns away then",
     "ca": "who trusts that family trusts nobody of it then",
     "crl": "engines refuse every certificate of its CA then",
 }

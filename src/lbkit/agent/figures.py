@@ -16,7 +16,6 @@ from lbkit.checks.plan import CANNOT_RUN
 from lbkit.checks.result import Result
 from lbkit.errors import EngineError
 from lbkit.haproxy.engine import Haproxy
-from lbkit.metrics.expiries import expiries
 from lbkit.metrics.figures import Expiry, Figures
 from lbkit.metrics.rows import named_check
 from lbkit.site.model import Site
@@ -26,23 +25,26 @@ log = logging.getLogger("lbkit.agent")
 
 _BRIEFLY = 0.25  # seconds that a page waits for a look; then it has what was seen before
 _TIMEOUT = 2.0  # seconds for HAProxy's answer
-_FILES_EVERY = 600.0  # seconds between two looks at certificates
 
 
 class FiguresOfAgent:
-    """`tell`: what the agent says of itself, at once."""
+    """`tell`: what the agent says of itself, `ends`: when certificates end; both at once."""
 
-    def __init__(self, tell: Callable[[], AgentState], watching: Watching, reconciler: Reconciler) -> None:
+    def __init__(
+        self,
+        tell: Callable[[], AgentState],
+        watching: Watching,
+        reconciler: Reconciler,
+        ends: Callable[[], Sequence[Expiry]],
+    ) -> None:
         self._tell = tell
         self._watching = watching
         self._reconciler = reconciler
+        self._ends = ends
         self._version = version("lbkit-core")
         self._thread = OneThread("lbkit-metrics")
         self._looking: asyncio.Task[None] | None = None
         self._entries: Mapping[str, int] = {}
-        self._expiries: Sequence[Expiry] = ()
-        self._files_of: Site | None = None  # whose certificates were read last, and when, on the loop's clock
-        self._files_at = 0.0
 
     async def now(self) -> Figures:
         """Those of now, or where an engine is slow of a moment ago."""
@@ -63,7 +65,7 @@ class FiguresOfAgent:
             watching.failures.all(),
             self._reconciler.intents,
             self._entries,
-            self._expiries,
+            self._ends(),
             self._reconciler.took,
         )
 
@@ -74,12 +76,8 @@ class FiguresOfAgent:
     async def _look(self, site: Site) -> None:
         try:
             self._entries = await self._thread.run(lambda: _entries(site))
-            now = asyncio.get_running_loop().time()
-            if site is not self._files_of or now - self._files_at >= _FILES_EVERY:
-                self._expiries = await self._thread.run(lambda: expiries(site))
-                self._files_of, self._files_at = site, now
         except Exception:  # the page is written without
-            log.exception("tables and certificates can't be looked at for the metrics")
+            log.exception("tables can't be looked at for the metrics")
 
 
 def _not_run(watch: Watch) -> Result:

@@ -64,7 +64,7 @@ class Reporting:
         self._news = News(state, self._on_recorded)
         self._noticing = Noticing(lambda: reconciler.site, self._look, self._news, state)
         self._sight = Sight(self._noticing.hurry)
-        self._figures = FiguresOfAgent(tell, watching, reconciler)
+        self._figures = FiguresOfAgent(tell, watching, reconciler, lambda: self._certificates.found)
         self._metrics = MetricsPort(self._figures.now)
         self._tasks: list[asyncio.Task[None]] = []
 

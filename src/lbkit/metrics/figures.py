@@ -14,12 +14,12 @@ from lbkit.state.intents import Intent
 
 
 class Expiry(NamedTuple):
-    """When a certificate that the site names ends, or the first of a family's CAs or revocation lists.
+    """When a certificate that the site names ends, the first issuer in its file, the first of a family's CAs or lists.
 
     `when`: seconds since the epoch.
     """
 
-    kind: Literal["certificate", "ca", "crl"]
+    kind: Literal["certificate", "issuer", "ca", "crl"]
     name: str
     when: float
 

@@ -76,7 +76,8 @@ def _can_serve(figures: Figures) -> Samples:
 
 @_metric(
     "lbkit_certificate_expiry_timestamp_seconds",
-    "When a certificate ends, or the first of a family's CAs (ca) or revocation lists (crl); since the epoch.",
+    "When a certificate ends, the first issuer in its file (issuer), or the first of a family's CAs (ca) or revocation "
+    "lists (crl); since the epoch.",
 )
 def _expiries(figures: Figures) -> Samples:
     for kind, name, when in figures.expiries:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -22,13 +22,13 @@ from lbkit.tls.identity import read_identity
 
 _NEVER = datetime.max.replace(tzinfo=UTC)  # of a list without an end
 
-Kind = Literal["certificate", "ca", "crl"]
+Kind = Literal["certificate", "issuer", "ca", "crl"]
 State = Literal["in force", "differs", "not loaded", "not asked"]
 
 
 @dataclass(frozen=True, slots=True)
 class CertView:
-    """A certificate that the site names, or one of its CAs or revocation lists.
+    """A certificate that the site names, an issuer in its file, or one of its CAs or revocation lists.
 
     `not_after`: UTC, timezone-aware. `used_by`: labels of VIPs. `file`: the site's. `state`: in HAProxy, now.
     """
@@ -64,8 +64,9 @@ def listed(site: Site, now: datetime | None = None) -> list[CertView]:
     haproxy, moment = Haproxy(site), now or datetime.now(UTC)
     found = []
     for name, own in site.certificates.items():
-        first = read_identity(own.file, own.key_file or "", own.password_file or "").certificate
-        found.append(_view(haproxy, name, "certificate", first, own.file, moment))
+        identity = read_identity(own.file, own.key_file or "", own.password_file or "")
+        view = _view(haproxy, name, "certificate", identity.certificate, own.file, moment)
+        found += [view, *(_issuer(view, one, moment) for one in identity.chain if one.subject != one.issuer)]
     for name, family in site.ca_families.items():
         read = read_family([family.ca_file], [family.crl_file] if family.crl_file else [])
         found += [_view(haproxy, name, "ca", ca, family.ca_file, moment) for ca in read.cas]
@@ -89,6 +90,12 @@ def _view(haproxy: Haproxy, name: str, kind: Kind, one: Certificate, file: str, 
     used = tuple(vip.label for vip in haproxy.vips if name in _names(vip, kind))
     left = (one.not_after - now).total_seconds() / 86400
     return CertView(name, kind, one.subject, one.not_after, left, used, file, _state(haproxy, name, kind, one))
+
+
+def _issuer(of: CertView, one: Certificate, now: datetime) -> CertView:
+    """One in the file of a certificate; HAProxy has both or neither."""
+    left = (one.not_after - now).total_seconds() / 86400
+    return replace(of, kind="issuer", subject=one.subject, not_after=one.not_after, days_left=left)
 
 
 def _names(vip: Vip, kind: Kind) -> Iterator[str | None]:
