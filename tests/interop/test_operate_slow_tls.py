@@ -14,9 +14,12 @@ from interop.applied import servers as servers
 from interop.engines import haproxy as haproxy
 from interop.engines import short as short
 from interop.operated import HOST, Named, Operated, operated, own_port
+from interop.three import until
 from unit.site_text import server, vip
 
+from lbkit.operate import tables
 from lbkit.operate.drain import drain
+from lbkit.operate.overview import overview
 from lbkit.testing import ThrowawayCA
 
 CHECK = {"kind": "connect", "interval": "1s", "timeout": "900ms", "rise": 1, "fall": 3}
@@ -70,6 +73,17 @@ def test_a_client_who_is_on_the_way_to_it_does_not_stick_to_a_server_that_he_was
             drain(site.site, site.asked("V", "one"), move_sticky=True)
             assert late.recv(64) == b"one\n"
         one.waits = 0.0
+        assert [site.named("V") for _ in range(3)] == ["two"] * 3
+
+
+def test_a_client_who_is_on_the_way_undoes_no_pin(short: Path, servers: dict[str, Named]) -> None:
+    with slow(short, "last-successful") as (site, one):
+        until(lambda: all(each.health == "up" for view in overview(site.site) for each in view.servers))
+        one.waits = 1.0
+        with site.connect("V") as late:
+            time.sleep(0.05)
+            tables.pin(site.site, "V", "two")
+            assert late.recv(64) == b"one\n"
         assert [site.named("V") for _ in range(3)] == ["two"] * 3
 
 

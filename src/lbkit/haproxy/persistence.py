@@ -58,7 +58,7 @@ def move_away(haproxy: Haproxy, vip: Vip, server: str) -> int:
     named = haproxy.runtime.count_entries(vip.label, server_id=ident)
     deadline = monotonic() + _GIVES_UP
     while True:
-        coming = any(not one.connected for one in haproxy.runtime.sessions(backend=vip.label, server=server))
+        coming = _on_the_way(haproxy, vip, server)
         left = haproxy.runtime.count_entries(vip.label, server_id=ident)  # after it: who has arrived has written
         if not left and (not coming or monotonic() > deadline):
             return named
@@ -71,6 +71,21 @@ def move_away(haproxy: Haproxy, vip: Vip, server: str) -> int:
             haproxy.runtime.clear_table(vip.label, server_id=ident)
         else:
             sleep(_POLL)
+
+
+def wait_for_those_on_the_way(haproxy: Haproxy, vip: Vip) -> bool:
+    """Until whoever is just being connected to a real server of the VIP has written his entry; whether there is anybody."""
+    deadline = monotonic() + _GIVES_UP
+    coming = those = _on_the_way(haproxy, vip)
+    while coming and monotonic() < deadline:
+        sleep(_POLL)
+        coming = those & _on_the_way(haproxy, vip)
+    return bool(those)
+
+
+def _on_the_way(haproxy: Haproxy, vip: Vip, server: str | None = None) -> set[tuple[str, str]]:
+    found = haproxy.runtime.sessions(backend=vip.label, server=server)
+    return {(one.ident, one.source) for one in found if one.server and not one.connected}
 
 
 def keep_cookies_off(haproxy: Haproxy, vip: Vip, server: str, *, off: bool) -> bool:

@@ -90,6 +90,11 @@ class Ours:
 
     def put(self, entries: Entries) -> None:
         """See `Side`."""
+        self._set(entries)
+        if persistence.wait_for_those_on_the_way(self._haproxy, self._vip):
+            self._set(entries)
+
+    def _set(self, entries: Entries) -> None:
         ids = {one.name: one.id for one in self._haproxy.runtime.servers(self._vip.label)}
         for key, server in entries.items():
             if server in ids:
