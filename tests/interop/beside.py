@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import command
 from interop.agents import AgentProcess, eventually
 from interop.operated import HOST, Named, Operated, own_port
 from unit.site_text import server, vip
@@ -93,8 +94,8 @@ class Both:
         return time.monotonic()
 
     def lbkit(self, *words: str) -> subprocess.CompletedProcess[str]:
-        env = os.environ | {"LBKIT_STATE": str(self.site.state), "LBKIT_SITE": str(self.site.file), "COLUMNS": "200"}
-        return subprocess.run([LBKIT, *words], capture_output=True, text=True, timeout=60, check=False, env=env)
+        place = {"LBKIT_STATE": str(self.site.state), "LBKIT_SITE": str(self.site.file), "COLUMNS": "200"}
+        return command.lbkit(*words, environment=place)
 
     def done(self, *words: str) -> str:
         ran = self.lbkit(*words)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import command
 import pytest
 from aiosmtpd.controller import Controller
 from interop.agents import PATIENCE, AgentProcess, eventually, running
@@ -52,10 +52,7 @@ class Node(AgentProcess):
         return self._run("agent", "--status", "--site", str(self.site))
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        env = os.environ | {"LBKIT_STATE": str(self.state_folder)}
-        return subprocess.run(
-            [LBKIT, *words], capture_output=True, text=True, timeout=PATIENCE + 15, check=False, env=env
-        )
+        return command.lbkit(*words, timeout=PATIENCE + 15, environment={"LBKIT_STATE": str(self.state_folder)})
 
 
 @pytest.fixture

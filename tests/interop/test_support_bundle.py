@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import command
 import pytest
 from interop.operated import Named, Operated, operated, three_vips
 
@@ -29,11 +29,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
 
 
 def bundled(site: Path, state: Path, to: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [LBKIT, "support-bundle", "--site", str(site), "-o", str(to), *arguments],
-        capture_output=True, text=True, timeout=120, check=False,
-        env={**os.environ, "LBKIT_STATE": str(state), "LBKIT_SITE": ""},
-    )  # fmt: skip
+    words = ("support-bundle", "--site", str(site), "-o", str(to), *arguments)
+    return command.lbkit(*words, timeout=120, environment={"LBKIT_STATE": str(state), "LBKIT_SITE": ""})
 
 
 def unpacked(file: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from unit.site_text import server, site, vip
-from unit.test_cli import KEYS, closed_port, lbkit, open_port
+from unit.test_cli import KEYS, closed_port, lbkit, open_port, started
 
 import lbkit as library
 from lbkit.checks import underway
@@ -200,7 +200,7 @@ def test_misuse_is_exit_3(half_up, arguments, says):
 
 
 def test_labels_of_vips_are_completed(half_up):
-    ran = lbkit(LBKIT_SITE=half_up, _LBKIT_COMPLETE="complete_bash", COMP_WORDS="lbkit check site H", COMP_CWORD="3")
+    ran = started(LBKIT_SITE=half_up, _LBKIT_COMPLETE="complete_bash", COMP_WORDS="lbkit check site H", COMP_CWORD="3")
     assert ran.stdout.split() == ["HL7"]
 
 

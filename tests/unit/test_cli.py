@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import command
 import pytest
 
 from lbkit.state.events import Event
@@ -21,15 +22,13 @@ KEYS = ["check", "target", "status", "step", "reason", "message", "duration_s", 
 
 
 def lbkit(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [LBKIT, *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env={**os.environ, "COLUMNS": "100", **environment},
-        check=False,
-    )
+    return command.lbkit(*arguments, stdin=stdin, timeout=30, environment={"COLUMNS": "100", **environment})
+
+
+def started(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The program itself, where it is about what Python finds and what a shell gets."""
+    env = os.environ | environment
+    return subprocess.run([LBKIT, *arguments], capture_output=True, text=True, timeout=30, env=env, check=False)
 
 
 @pytest.fixture
@@ -250,7 +249,7 @@ def test_doctor_notices_a_foreign_lbkit(tmp_path):
     info = tmp_path / "lbkit-3.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lbkit\nVersion: 3.0\n")
-    ran = lbkit("doctor", PYTHONPATH=str(tmp_path))
+    ran = started("doctor", PYTHONPATH=str(tmp_path))
     assert ran.returncode == 1
     assert "unrelated distribution lbkit 3.0" in ran.stdout
 
@@ -282,7 +281,7 @@ def test_a_reader_that_is_gone_makes_no_noise(words):
 
 
 def test_completion_of_check_names(tmp_path):
-    ran = lbkit(_LBKIT_COMPLETE="complete_bash", COMP_WORDS="lbkit check c", COMP_CWORD="2")
+    ran = started(_LBKIT_COMPLETE="complete_bash", COMP_WORDS="lbkit check c", COMP_CWORD="2")
     assert ran.stdout.split() == ["c-echo", "connect"]
 
 

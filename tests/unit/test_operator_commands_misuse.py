@@ -10,7 +10,7 @@ import time
 
 import pytest
 from unit.site_text import server, site, vip
-from unit.test_cli import LBKIT, lbkit
+from unit.test_cli import LBKIT, lbkit, started
 
 from lbkit.state.intents import Intent, Intents
 
@@ -87,7 +87,7 @@ def test_a_node_of_the_pair_is_rendered_by_its_name(place):
 
 
 def completed(line, place):
-    ran = lbkit(_LBKIT_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1), **place)
+    ran = started(_LBKIT_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1), **place)
     return ran.stdout.split()
 
 
