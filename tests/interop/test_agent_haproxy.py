@@ -96,7 +96,8 @@ def test_a_server_that_dies_is_out_in_time_with_the_reason_and_back_and_the_deat
     begun = time.monotonic()
     both.one.die()
     assert both.until("down", "ASKED/one", "OWN/one") - begun < WITHIN
-    assert "the agent says down (connect (refused): connection refused" in both.lbkit("overview").stdout
+    says = "the agent says down (connect (refused): connection refused"
+    eventually(lambda: says in both.lbkit("overview").stdout)
     assert both.names("ASKED") == {"two"}
     both.agent.stop(signal.SIGKILL)
     both.until("unknown", "ASKED/two")

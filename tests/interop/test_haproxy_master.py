@@ -7,8 +7,10 @@ import re
 import signal
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from interop.agents import eventually
 from interop.held import held
 from interop.runtime_haproxy import VERSIONS, echo, running
 
@@ -152,6 +154,7 @@ def test_a_worker_that_hangs_is_given_up_after_the_timeout(haproxy):
     pid = haproxy.master.processes()[1].pid
     stopped = Master(f"{haproxy.folder}/master.sock", timeout=0.2).worker(pid)
     os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: all(" T " in one.read_text() for one in Path(f"/proc/{pid}/task").glob("*/stat")))
     try:
         with pytest.raises(NotRunning, match=r"stayed silent for 0\.2 s"):
             stopped.info()

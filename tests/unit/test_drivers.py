@@ -278,9 +278,9 @@ def test_an_address_that_does_not_answer_gets_its_share_of_the_time_only(run, li
     remote = listener(replies(b"220\n"))
     with black_hole() as port:
         resolves(("127.0.0.1", port), ("127.0.0.1", remote.port))
-        result = run(check_of(timeout=0.6), "ccw.example", remote.port)
+        result = run(check_of(timeout=2), "ccw.example", remote.port)
     assert result.status == "up"
-    assert 0.25 < result.steps["connect"] < 0.5
+    assert 0.8 < result.steps["connect"] < 1.6
 
 
 def test_when_no_address_answers_the_last_failure_counts(run, resolves):

@@ -16,6 +16,7 @@ from lbkit.site.services import Vip
 KEY = "1"
 _GIVES_UP = 5.0  # seconds; `timeout connect` is shorter
 _POLL = 0.02
+_QUIET = 2  # looks one after the other
 
 
 def has_table(vip: Vip) -> bool:
@@ -56,11 +57,12 @@ def move_away(haproxy: Haproxy, vip: Vip, server: str) -> int:
         return 0
     ident = haproxy.id_of(vip.label, server)
     named = haproxy.runtime.count_entries(vip.label, server_id=ident)
-    deadline = monotonic() + _GIVES_UP
+    deadline, quiet = monotonic() + _GIVES_UP, 0
     while True:
         coming = _on_the_way(haproxy, vip, server)
         left = haproxy.runtime.count_entries(vip.label, server_id=ident)  # after it: who has arrived has written
-        if not left and (not coming or monotonic() > deadline):
+        quiet = 0 if left or coming else quiet + 1
+        if quiet == _QUIET or (not left and monotonic() > deadline):
             return named
         if monotonic() > deadline:
             raise NotDone(

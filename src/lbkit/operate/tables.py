@@ -23,6 +23,7 @@ from lbkit.state.unfinished import TableWork, Unfinished
 from lbkit.state.who import who_asks
 
 LIMIT = 1000  # entries that are shown
+_LOOKS, _SETTLES = 5, 0.1  # seconds; a busy HAProxy may write the server of before once more
 _MAPPED = "::ffff:"  # RFC 4291 section 2.5.5.2
 
 
@@ -172,7 +173,11 @@ def pin(
 
     done.peer = both.on_peer(site, there, state)
     if done.peer.outcome != "done":
-        ours.put({persistence.KEY: chosen.label})
+        for _ in range(_LOOKS):
+            ours.put({persistence.KEY: chosen.label})
+            time.sleep(_SETTLES)
+            if persistence.stuck_to(haproxy, found) == chosen.label:
+                break
         work = TableWork(vip, "pin", persistence.KEY, chosen.label, who_asks(), time.time(), bool(ours.holds))
         _keep(done, ours, state, work)
     now = persistence.stuck_to(haproxy, found)
