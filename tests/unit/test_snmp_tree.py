@@ -18,6 +18,7 @@ from lbkit.snmp import looking, oids
 from lbkit.snmp.looking import Looking
 from lbkit.snmp.oids import (
     COUNTERS,
+    LABEL,
     LBKIT,
     NODE,
     NODE_NAME,
@@ -95,6 +96,11 @@ def test_rows_of_both_layers_are_indexed_by_their_labels(loaded):
 def test_a_row_stays_where_it_is_whatever_else_the_site_gets(loaded):
     before, after = (tree("lb1", "1.0", loaded(*vips), state()) for vips in ((SEVEN,), (FOUR, SEVEN)))
     assert set(below(before, VIP_ENTRY).items()) < set(below(after, VIP_ENTRY).items())
+
+
+def test_two_labels_of_the_longest_are_all_that_a_name_has_room_for(loaded):
+    longest = vip("V" * LABEL, "192.0.2.1:443", server("s" * LABEL, "192.0.2.11"))
+    assert max(len(one.oid) for one in tree("lb1", "1.0", loaded(longest), state())) == 128  # RFC 2578, 3.5
 
 
 def test_they_are_in_the_order_of_snmp(loaded):
