@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,6 @@ import pytest
 from interop.operated import Named, Operated, operated, three_vips
 
 from lbkit.operate import tables
-
-LBKIT = Path(sys.executable).parent / "lbkit"
 
 
 @pytest.fixture(scope="module")
