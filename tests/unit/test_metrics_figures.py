@@ -70,6 +70,8 @@ def test_of_a_file_with_issuers_the_first_of_them_and_no_root(tmp_path):
     assert len(ends) == 3
     assert ends[0] != ends[1]
     assert expiries(site) == [Expiry("certificate", "own", ends[0]), Expiry("issuer", "own", ends[1])]
+    (tmp_path / "own.pem").write_bytes(pems[0].bytes() + root.cert_pem.bytes())
+    assert expiries(site) == [Expiry("certificate", "own", ends[0])]
 
 
 def test_of_a_family_the_first_ca_and_the_first_revocation_list_that_end(throwaway_ca, tmp_path):
